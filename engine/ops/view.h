@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "engine/tensor/tensor.h"
+
+// Differentiable changes of shape. reshape (of contiguous tensors), narrow and expand give windows on the same memory; the others copy.
+namespace baton {
+
+Tensor reshape(const Tensor& x, Shape shape);  // one -1 is inferred; copies if x is not contiguous
+Tensor contiguous(const Tensor& x);
+Tensor permute(const Tensor& x, const std::vector<int>& order);  // contiguous copy with dimensions reordered
+Tensor narrow(const Tensor& x, int dim, int64_t start, int64_t length);
+Tensor expand(const Tensor& x, Shape shape);  // size-1 dimensions repeat with stride 0
+Tensor concat(const std::vector<Tensor>& parts, int dim);
+// Windows of the given sizes along dim; their gradients meet in one tensor.
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int dim);
+// out[i] = x[index[i]] along the first dimension; index i32 [N], not necessarily distinct. The gradient scatters and adds.
+Tensor gather_rows(const Tensor& x, const Tensor& index);
+
+}  // namespace baton
