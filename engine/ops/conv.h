@@ -10,8 +10,7 @@ struct Padding {
 };
 
 // weight [O, I, kh, kw] (diffusers' order; any strides, so a temporal slice of a 3-D weight needs no copy), bias [O] f32 or undefined.
-// x f32 or bf16, weight of the same dtype; result of x's dtype, sums in f32. dW and db are f32. Without recording, the packed weight is cached
-// as in linear().
+// x f32 or bf16, weight of the same dtype; result of x's dtype, sums in f32. dW and db are f32.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int stride, Padding padding);
 
 // Nearest neighbour: [B, H, W, C] -> [B, 2H, 2W, C]. (torch's "nearest-exact" for a factor of two is the same.)
