@@ -70,8 +70,9 @@ inline Run run(const Function& f, const std::vector<Tensor>& inputs, int passes 
   Run result;
   for (int pass = 0; pass < passes; ++pass) {
     result.output = f(leaves);
-    result.direction = random(result.output.shape(), 4711);
-    if (result.output.dtype() == DType::bf16) result.direction = to_bf16(result.direction);
+    result.direction = to_bf16(random(result.output.shape(), 4711));  // the same values whatever the output's dtype
+    if (result.output.dtype() != DType::bf16)
+      result.direction = Tensor::from(result.direction.to_vector(), result.output.shape());
     backward(result.output, result.direction);
   }
   for (const Tensor& leaf : leaves) result.gradients.push_back(leaf.grad());
