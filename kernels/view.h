@@ -20,7 +20,7 @@ constexpr int64_t size_of(DType dtype) {
   return 0;
 }
 
-constexpr int max_rank = 6;
+constexpr int max_rank = 8;
 
 // A strided window on memory. Strides count elements, not bytes. An absent optional argument has data == nullptr.
 struct View {
