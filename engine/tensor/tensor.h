@@ -76,6 +76,19 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
+template <>
+float* Tensor::data<float>() const;
+template <>
+double* Tensor::data<double>() const;
+template <>
+uint16_t* Tensor::data<uint16_t>() const;
+template <>
+int32_t* Tensor::data<int32_t>() const;
+template <>
+int64_t* Tensor::data<int64_t>() const;
+template <>
+uint8_t* Tensor::data<uint8_t>() const;
+
 Shape contiguous_stride(const Shape& shape);
 
 }  // namespace baton
