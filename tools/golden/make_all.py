@@ -1,0 +1,13 @@
+"""Regenerates every committed fixture in tests/golden: `python tools/golden/make_all.py` in an environment with the packages of README.md."""
+
+import optimizers
+import samplers
+import text_encoders
+import torch_randn
+import training_steps
+import vae_wan
+import wan_transformer
+
+if __name__ == "__main__":
+    for module in (wan_transformer, text_encoders, vae_wan, torch_randn, samplers, optimizers, training_steps):
+        module.main()
