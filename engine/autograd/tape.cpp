@@ -45,17 +45,20 @@ std::vector<Tensor> take_output_gradients(const GradNode& node) {
 }
 
 void run(GradNode& node, Pending& pending, std::vector<std::shared_ptr<GradSlot>>& leaves) {
-  check(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass", node.name);
+  check(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass",
+        node.name);
   const std::vector<Tensor> gradients = node.rule(take_output_gradients(node));
   node.rule = nullptr;  // frees what it had saved
-  check(gradients.size() == node.inputs.size(), "backward of {}: {} gradients for {} inputs", node.name, gradients.size(),
-        node.inputs.size());
+  check(gradients.size() == node.inputs.size(), "backward of {}: {} gradients for {} inputs", node.name,
+        gradients.size(), node.inputs.size());
   for (size_t i = 0; i < gradients.size(); ++i) {
     const auto& slot = node.inputs[i];
     if (!slot || !gradients[i]) continue;
     slot->accumulate(gradients[i]);
-    if (slot->creator) schedule(*slot, pending);
-    else if (slot->on_ready) leaves.push_back(slot);
+    if (slot->creator)
+      schedule(*slot, pending);
+    else if (slot->on_ready)
+      leaves.push_back(slot);
   }
 }
 

@@ -16,7 +16,8 @@ constexpr int64_t alignment = 64;
 
 // Sizes are rounded up to eighths of a power of two: at most 12.5 % is lost, and equal layers find each other's blocks.
 int64_t round_up(int64_t bytes) {
-  const int64_t step = std::max<int64_t>(alignment, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes))) / 8);
+  const int64_t step =
+      std::max<int64_t>(alignment, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(bytes))) / 8);
   return (bytes + step - 1) / step * step;
 }
 
@@ -58,7 +59,8 @@ struct Pool {
 };
 
 Pool& pool() {
-  static Pool* instance = new Pool;  // never destroyed: tensors with static lifetime may outlive any order of destruction
+  static Pool* instance =
+      new Pool;  // never destroyed: tensors with static lifetime may outlive any order of destruction
   return *instance;
 }
 

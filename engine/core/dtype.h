@@ -17,6 +17,8 @@ float bf16_to_f32(uint16_t bits);
 uint16_t f32_to_bf16(float value);
 float f16_to_f32(uint16_t bits);
 
-constexpr bool is_floating(DType d) { return d == DType::f32 || d == DType::bf16 || d == DType::f16 || d == DType::f64; }
+constexpr bool is_floating(DType d) {
+  return d == DType::f32 || d == DType::bf16 || d == DType::f16 || d == DType::f64;
+}
 
 }  // namespace baton

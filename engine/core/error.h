@@ -28,7 +28,8 @@ template <typename... Args>
   throw RunError(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// One line per precondition, at the top of a public function: check(k == n, "linear: x has {} columns, weight {}", k, n).
+// One line per precondition, at the top of a public function: check(k == n, "linear: x has {} columns, weight {}", k,
+// n).
 template <typename... Args>
 void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) fail(format, std::forward<Args>(args)...);

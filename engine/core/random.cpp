@@ -50,7 +50,8 @@ void random_normal(std::span<float> out, uint64_t seed, uint64_t stream, uint64_
     const Block block = block_of(seed, stream, index / 4);
     float values[4];
     for (int pair = 0; pair < 2; ++pair) {
-      const double u = (block[2 * pair] + 0.5) * 0x1p-32, v = block[2 * pair + 1] * 0x1p-32;  // u in (0, 1): the logarithm is finite
+      const double u = (block[2 * pair] + 0.5) * 0x1p-32,
+                   v = block[2 * pair + 1] * 0x1p-32;  // u in (0, 1): the logarithm is finite
       const double radius = std::sqrt(-2 * std::log(u)), angle = 2 * std::numbers::pi * v;
       values[2 * pair] = static_cast<float>(radius * std::cos(angle));
       values[2 * pair + 1] = static_cast<float>(radius * std::sin(angle));

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <span>
 
-// Counter-keyed random numbers (Philox 4x32-10, Salmon et al. 2011): a value depends only on (seed, stream, index), never on
-// what was drawn before, so recomputation, resume and any split over ranks or batches see the same numbers.
+// Counter-keyed random numbers (Philox 4x32-10, Salmon et al. 2011): a value depends only on (seed, stream, index),
+// never on what was drawn before, so recomputation, resume and any split over ranks or batches see the same numbers.
 namespace baton {
 
 // One 64-bit word for (seed, stream, index).

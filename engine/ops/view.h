@@ -4,7 +4,8 @@
 
 #include "engine/tensor/tensor.h"
 
-// Differentiable changes of shape. reshape (of contiguous tensors), narrow and expand give windows on the same memory; the others copy.
+// Differentiable changes of shape. reshape (of contiguous tensors), narrow and expand give windows on the same memory;
+// the others copy.
 namespace baton {
 
 Tensor reshape(const Tensor& x, Shape shape);  // one -1 is inferred; copies if x is not contiguous
@@ -15,7 +16,8 @@ Tensor expand(const Tensor& x, Shape shape);  // size-1 dimensions repeat with s
 Tensor concat(const std::vector<Tensor>& parts, int dim);
 // Windows of the given sizes along dim; their gradients meet in one tensor.
 std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int dim);
-// out[i] = x[index[i]] along the first dimension; index i32 [N], not necessarily distinct. The gradient scatters and adds.
+// out[i] = x[index[i]] along the first dimension; index i32 [N], not necessarily distinct. The gradient scatters and
+// adds.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 
 }  // namespace baton

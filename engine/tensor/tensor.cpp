@@ -16,7 +16,8 @@ Shape contiguous_stride(const Shape& shape) {
 }
 
 Tensor Tensor::empty(Shape shape, DType dtype) {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(), kernels::max_rank);
+  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+        kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   auto memory = allocate(baton::numel(shape) * size_of(dtype));
@@ -55,7 +56,8 @@ Tensor Tensor::from_ids(std::span<const int32_t> values, Shape shape) {
 }
 
 Tensor Tensor::borrow(const void* data, Shape shape, DType dtype, std::shared_ptr<const void> owner) {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(), kernels::max_rank);
+  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+        kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   t.impl_->data = const_cast<void*>(data);
@@ -77,7 +79,8 @@ bool Tensor::is_contiguous() const {
 
 void Tensor::expect(std::initializer_list<DType> accepted, std::string_view type) const {
   check(defined(), "tensor: undefined where {} values are needed", type);
-  check(std::find(accepted.begin(), accepted.end(), dtype()) != accepted.end(), "tensor of {} read as {}", name(dtype()), type);
+  check(std::find(accepted.begin(), accepted.end(), dtype()) != accepted.end(), "tensor of {} read as {}",
+        name(dtype()), type);
 }
 
 template <>
@@ -123,7 +126,8 @@ kernels::View Tensor::view() const {
 }
 
 Tensor Tensor::alias(Shape shape, Shape stride, int64_t offset) const {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(), kernels::max_rank);
+  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+        kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>(*impl_);
   t.impl_->slot = nullptr;
@@ -149,10 +153,17 @@ std::vector<float> Tensor::to_vector() const {
     int64_t offset = 0;
     for (int i = 0; i < rank(); ++i) offset += index[i] * stride()[i];
     switch (dtype()) {
-      case DType::f32: value = static_cast<float*>(raw())[offset]; break;
-      case DType::f64: value = static_cast<float>(static_cast<double*>(raw())[offset]); break;
-      case DType::bf16: value = bf16_to_f32(static_cast<uint16_t*>(raw())[offset]); break;
-      default: value = f16_to_f32(static_cast<uint16_t*>(raw())[offset]);
+      case DType::f32:
+        value = static_cast<float*>(raw())[offset];
+        break;
+      case DType::f64:
+        value = static_cast<float>(static_cast<double*>(raw())[offset]);
+        break;
+      case DType::bf16:
+        value = bf16_to_f32(static_cast<uint16_t*>(raw())[offset]);
+        break;
+      default:
+        value = f16_to_f32(static_cast<uint16_t*>(raw())[offset]);
     }
     for (int i = rank() - 1; i >= 0 && ++index[i] == shape()[i]; --i) index[i] = 0;
   }

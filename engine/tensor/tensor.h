@@ -14,17 +14,17 @@ namespace baton {
 
 struct GradSlot;  // engine/autograd/tape.h: where this tensor's gradient gathers; null when none is wanted
 
-// A handle to a strided window on shared memory; copying it copies the handle, never the numbers. It computes nothing: functions in
-// engine/ops do. A default-constructed Tensor is *undefined* and stands for "absent".
+// A handle to a strided window on shared memory; copying it copies the handle, never the numbers. It computes nothing:
+// functions in engine/ops do. A default-constructed Tensor is *undefined* and stands for "absent".
 class Tensor {
  public:
   Tensor() = default;
 
   static Tensor empty(Shape shape, DType dtype = DType::f32);  // uninitialised
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
-  static Tensor full(Shape shape, float value);                                  // f32
-  static Tensor from(std::span<const float> values, Shape shape);                // f32 copy
-  static Tensor from_ids(std::span<const int32_t> values, Shape shape);          // i32 copy
+  static Tensor full(Shape shape, float value);                          // f32
+  static Tensor from(std::span<const float> values, Shape shape);        // f32 copy
+  static Tensor from_ids(std::span<const int32_t> values, Shape shape);  // i32 copy
   // Borrows memory that `owner` keeps alive (an mmap-ed file). Such a tensor is read-only by convention.
   static Tensor borrow(const void* data, Shape shape, DType dtype, std::shared_ptr<const void> owner);
 
@@ -46,7 +46,8 @@ class Tensor {
   void* raw() const { return impl_->data; }
   kernels::View view() const;  // for kernels
 
-  // Another window on the same memory, outside autograd; offset in elements. Models use reshape/narrow/… of engine/ops/view.h.
+  // Another window on the same memory, outside autograd; offset in elements. Models use reshape/narrow/… of
+  // engine/ops/view.h.
   Tensor alias(Shape shape, Shape stride, int64_t offset = 0) const;
   Tensor alias(Shape shape) const;  // contiguous tensors only, same number of elements
   // The same values without their history.
@@ -60,7 +61,7 @@ class Tensor {
   void set_requires_grad(bool wanted);  // makes this tensor a leaf
   const std::shared_ptr<GradSlot>& slot() const { return impl_->slot; }
   void set_slot(std::shared_ptr<GradSlot> slot) { impl_->slot = std::move(slot); }
-  Tensor grad() const;    // undefined before a backward pass
+  Tensor grad() const;  // undefined before a backward pass
   void clear_grad();
 
  private:

@@ -7,8 +7,8 @@
 
 namespace baton::kernels::cpu {
 
-// Splits [0, count) into one contiguous range a thread and calls body(begin, end, thread). `cost` is a rough number of element
-// operations per item: little work stays on the calling thread. The split depends on the thread count alone.
+// Splits [0, count) into one contiguous range a thread and calls body(begin, end, thread). `cost` is a rough number of
+// element operations per item: little work stays on the calling thread. The split depends on the thread count alone.
 template <typename Body>
 void parallel_for(int64_t count, int64_t cost, const Body& body) {
   constexpr int64_t worth_waking = 1 << 14;

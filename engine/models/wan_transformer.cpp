@@ -1,0 +1,221 @@
+#include "engine/models/wan_transformer.h"
+
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "engine/nn/attention.h"
+#include "engine/ops/attention.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/embedding.h"
+#include "engine/ops/norm.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/rope.h"
+#include "engine/ops/view.h"
+
+namespace baton {
+namespace {
+
+using Rotation = std::array<Tensor, 2>;  // cos, sin [N, d/2]
+
+// Row `index` of a modulation table [B, rows, D], as [B, D].
+Tensor row(const Tensor& table, int64_t index) {
+  return reshape(narrow(table, 1, index, 1), {table.dim(0), table.dim(2)});
+}
+
+void fill_axis(std::vector<float>& cos, std::vector<float>& sin, int64_t pairs, int64_t offset, int64_t half,
+               int64_t position, int64_t token) {
+  for (int64_t i = 0; i < pairs; ++i) {
+    const double angle =
+        static_cast<double>(position) / std::pow(10000.0, static_cast<double>(i) / static_cast<double>(pairs));
+    cos[token * half + offset + i] = static_cast<float>(std::cos(angle));
+    sin[token * half + offset + i] = static_cast<float>(std::sin(angle));
+  }
+}
+
+}  // namespace
+
+std::array<Tensor, 2> wan_rope_table(int64_t head_dim, int64_t frames, int64_t rows, int64_t columns) {
+  const int64_t half = head_dim / 2, pairs = head_dim / 6, frame_pairs = half - 2 * pairs;
+  const int64_t tokens = frames * rows * columns;
+  std::vector<float> cos(tokens * half), sin(tokens * half);
+  for (int64_t token = 0; token < tokens; ++token) {
+    const int64_t column = token % columns, r = token / columns % rows, frame = token / columns / rows;
+    fill_axis(cos, sin, frame_pairs, 0, half, frame, token);
+    fill_axis(cos, sin, pairs, frame_pairs, half, r, token);
+    fill_axis(cos, sin, pairs, frame_pairs + pairs, half, column, token);
+  }
+  return {Tensor::from(cos, {tokens, half}), Tensor::from(sin, {tokens, half})};
+}
+
+// Modulated self-attention, cross-attention to the text, modulated feed-forward.
+class WanTransformer::Block {
+ public:
+  Block(const Scope& scope, const WanTransformerConfig& c, DType compute)
+      : heads_(c.num_attention_heads),
+        eps_(c.eps),
+        compute_(compute),
+        self_qkv_(scope / "attn1", {"to_q", "to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {}),
+        self_out_(scope / "attn1" / "to_out" / 0, c.inner_dim(), c.inner_dim()),
+        cross_q_(scope / "attn2" / "to_q", c.inner_dim(), c.inner_dim()),
+        cross_kv_(scope / "attn2", {"to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {}),
+        cross_out_(scope / "attn2" / "to_out" / 0, c.inner_dim(), c.inner_dim()),
+        ffn_in_(scope / "ffn" / "net" / 0 / "proj", c.inner_dim(), c.ffn_dim),
+        ffn_out_(scope / "ffn" / "net" / 2, c.ffn_dim, c.inner_dim()) {
+    const int64_t d = c.inner_dim();
+    self_norm_q_ = (scope / "attn1" / "norm_q").parameter("weight", {d}, Init::constant(1));
+    self_norm_k_ = (scope / "attn1" / "norm_k").parameter("weight", {d}, Init::constant(1));
+    cross_norm_q_ = (scope / "attn2" / "norm_q").parameter("weight", {d}, Init::constant(1));
+    cross_norm_k_ = (scope / "attn2" / "norm_k").parameter("weight", {d}, Init::constant(1));
+    if (c.cross_attn_norm) {
+      norm2_weight_ = (scope / "norm2").parameter("weight", {d}, Init::constant(1));
+      norm2_bias_ = (scope / "norm2").parameter("bias", {d}, Init::constant(0));
+    }
+    scale_shift_table_ =
+        scope.parameter("scale_shift_table", {1, 6, d}, Init::normal(1 / std::sqrt(static_cast<float>(d))));
+  }
+
+  std::array<Tensor, 2> text_key_value(const Tensor& text) const {  // [B, L, D] -> two of [B, L, H, d]
+    const Tensor kv = cross_kv_(text);
+    const int64_t d = kv.dim(-1) / 2;
+    const auto parts = split(kv, {d, d}, -1);
+    return {split_heads(rms_norm(parts[0], cross_norm_k_, eps_), heads_), split_heads(parts[1], heads_)};
+  }
+
+  // x [B, N, D] f32, modulation [B, 6, D] f32
+  Tensor operator()(Tensor x, const Tensor& modulation, const Tensor& key, const Tensor& value, const Tensor& count,
+                    const Rotation& rotation, Recompute mode) const {
+    const Tensor table = scale_shift_table_ + modulation;
+    const Tensor normed = modulated_norm(x, row(table, 1), row(table, 0), eps_, compute_);
+    x = gated_add(x, row(table, 2), self_attention(normed, rotation, mode));
+    x = x + cross_attention(x, key, value, count, mode);
+    const Tensor ffn_input = modulated_norm(x, row(table, 4), row(table, 3), eps_, compute_);
+    return gated_add(x, row(table, 5), feed_forward(ffn_input, mode));
+  }
+
+ private:
+  Tensor self_attention(const Tensor& x, const Rotation& rotation, Recompute mode) const {
+    const auto core = [this, rotation](std::span<const Tensor> in) -> std::vector<Tensor> {
+      const int64_t d = in[0].dim(-1) / 3;
+      const auto qkv = split(in[0], {d, d, d}, -1);
+      const Tensor q = rope(split_heads(rms_norm(qkv[0], self_norm_q_, eps_), heads_), rotation[0], rotation[1]);
+      const Tensor k = rope(split_heads(rms_norm(qkv[1], self_norm_k_, eps_), heads_), rotation[0], rotation[1]);
+      return {merge_heads(attention(q, k, split_heads(qkv[2], heads_)))};
+    };
+    return self_out_(region(core, {self_qkv_(x)}, mode));
+  }
+
+  Tensor cross_attention(const Tensor& x, const Tensor& key, const Tensor& value, const Tensor& count,
+                         Recompute mode) const {
+    const Tensor normed = norm2_weight_ ? layer_norm(x, norm2_weight_, norm2_bias_, eps_, compute_) : cast(x, compute_);
+    const auto core = [this, count](std::span<const Tensor> in) -> std::vector<Tensor> {
+      const Tensor q = split_heads(rms_norm(in[0], cross_norm_q_, eps_), heads_);
+      return {merge_heads(attention(q, in[1], in[2], {.key_count = count}))};
+    };
+    return cross_out_(region(core, {cross_q_(normed), key, value}, mode));
+  }
+
+  Tensor feed_forward(const Tensor& x, Recompute mode) const {
+    if (mode != Recompute::selective) return ffn_out_(ffn_in_(x, Activation::gelu_tanh));
+    const auto tail = [this](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {ffn_out_(gelu_tanh(in[0]))};
+    };
+    return recompute(tail, {ffn_in_(x)})[0];
+  }
+
+  static Tensor region(const Region& core, std::vector<Tensor> inputs, Recompute mode) {
+    return mode == Recompute::selective ? recompute(core, std::move(inputs))[0] : core(inputs)[0];
+  }
+
+  int64_t heads_;
+  float eps_;
+  DType compute_;
+  Linear self_qkv_, self_out_, cross_q_, cross_kv_, cross_out_, ffn_in_, ffn_out_;
+  Tensor self_norm_q_, self_norm_k_, cross_norm_q_, cross_norm_k_, norm2_weight_, norm2_bias_;  // [D]
+  Tensor scale_shift_table_;                                                                    // [1, 6, D]
+};
+
+WanTransformer::WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute)
+    : config_(config), compute_(compute) {
+  const Scope root(source, parameters_), embedder = root / "condition_embedder";
+  const int64_t d = config.inner_dim(), patch = config.patch_size[0] * config.patch_size[1] * config.patch_size[2];
+  const auto linear = [](const Scope& scope, int64_t in, int64_t out, Linear::Options options = {}) {
+    return std::make_unique<Linear>(scope, in, out, options);
+  };
+  patch_embedding_ = linear(
+      root / "patch_embedding", config.in_channels * patch, d,
+      {.stored_shape = {d, config.in_channels, config.patch_size[0], config.patch_size[1], config.patch_size[2]}});
+  time_linear_1_ = linear(embedder / "time_embedder" / "linear_1", config.freq_dim, d);
+  time_linear_2_ = linear(embedder / "time_embedder" / "linear_2", d, d);
+  time_proj_ = linear(embedder / "time_proj", d, 6 * d);
+  text_linear_1_ = linear(embedder / "text_embedder" / "linear_1", config.text_dim, d);
+  text_linear_2_ = linear(embedder / "text_embedder" / "linear_2", d, d);
+  for (int64_t i = 0; i < config.num_layers; ++i)
+    blocks_.push_back(std::make_unique<Block>(root / "blocks" / i, config, compute));
+  proj_out_ = linear(root / "proj_out", d, config.out_channels * patch);
+  scale_shift_table_ =
+      root.parameter("scale_shift_table", {1, 2, d}, Init::normal(1 / std::sqrt(static_cast<float>(d))));
+}
+
+WanTransformer::~WanTransformer() = default;
+
+TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& count) const {
+  check(states.rank() == 3 && states.dim(-1) == config_.text_dim, "denoiser: text states {} do not end in text_dim {}",
+        states.shape(), config_.text_dim);
+  TextContext context{.count = count};
+  const Tensor text = (*text_linear_2_)((*text_linear_1_)(cast(states, compute_), Activation::gelu_tanh));  // [B, L, D]
+  for (const auto& block : blocks_) {
+    auto [key, value] = block->text_key_value(text);
+    context.key.push_back(key);
+    context.value.push_back(value);
+  }
+  return context;
+}
+
+Tensor WanTransformer::patchify(const Tensor& latents) const {
+  const auto [pf, ph, pw] = config_.patch_size;
+  const int64_t b = latents.dim(0), c = latents.dim(1), f = latents.dim(2) / pf, h = latents.dim(3) / ph,
+                w = latents.dim(4) / pw;
+  const Tensor cells = permute(reshape(latents, {b, c, f, pf, h, ph, w, pw}), {0, 2, 4, 6, 1, 3, 5, 7});
+  return reshape(cells, {b, f * h * w, c * pf * ph * pw});
+}
+
+Tensor WanTransformer::unpatchify(const Tensor& tokens, const Shape& latents) const {
+  const auto [pf, ph, pw] = config_.patch_size;
+  const int64_t b = latents[0], c = config_.out_channels, f = latents[2] / pf, h = latents[3] / ph, w = latents[4] / pw;
+  const Tensor cells = permute(reshape(tokens, {b, f, h, w, pf, ph, pw, c}), {0, 7, 1, 4, 2, 5, 3, 6});
+  return reshape(cells, {b, c, f * pf, h * ph, w * pw});
+}
+
+Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const {
+  check(latents.rank() == 5 && latents.dim(1) == config_.in_channels, "denoiser: latents {}, expected [B, {}, F, H, W]",
+        latents.shape(), config_.in_channels);
+  const std::array<int64_t, 3> grid{latents.dim(2) / config_.patch_size[0], latents.dim(3) / config_.patch_size[1],
+                                    latents.dim(4) / config_.patch_size[2]};
+  for (int i = 0; i < 3; ++i) {
+    check(grid[i] > 0 && grid[i] * config_.patch_size[i] == latents.dim(i + 2),
+          "denoiser: latents {} are no multiple of the patch {}", latents.shape(), config_.patch_size);
+    check(grid[i] <= config_.rope_max_seq_len, "denoiser: {} patches along one side, at most {} (rope_max_seq_len)",
+          grid[i], config_.rope_max_seq_len);
+  }
+  const Rotation rotation = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
+  const Tensor frequencies = timestep_embedding(timestep, config_.freq_dim);
+  const Tensor time = (*time_linear_2_)((*time_linear_1_)(frequencies, Activation::silu));  // [B, D] f32
+  const int64_t batch = latents.dim(0), d = config_.inner_dim();
+  const Tensor modulation = reshape(cast((*time_proj_)(cast(silu(time), compute_)), DType::f32), {batch, 6, d});
+
+  Tensor x = cast((*patch_embedding_)(cast(patchify(latents), compute_)), DType::f32);  // [B, N, D]
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const auto run = [&block = *blocks_[i], count = text.count, rotation,
+                      mode = recompute_](std::span<const Tensor> in) {
+      return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, mode)};
+    };
+    std::vector<Tensor> inputs{x, modulation, text.key[i], text.value[i]};
+    x = recompute_ == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
+    if (check_finite_ && !all_finite(x)) fail_run("denoiser: block {} gave a value that is not finite", i);
+  }
+  const Tensor table = scale_shift_table_ + reshape(time, {batch, 1, d});  // [B, 2, D]
+  const Tensor out = (*proj_out_)(modulated_norm(x, row(table, 1), row(table, 0), config_.eps, compute_));
+  return unpatchify(cast(out, DType::f32), latents.shape());
+}
+
+}  // namespace baton

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/autograd/recompute.h"
+#include "engine/nn/linear.h"
+#include "engine/nn/parameters.h"
+
+namespace baton {
+
+// The keys of diffusers' WanTransformer3DModel config.json, with its defaults.
+struct WanTransformerConfig {
+  std::array<int64_t, 3> patch_size{1, 2, 2};  // frames, rows, columns
+  int64_t num_attention_heads = 40;
+  int64_t attention_head_dim = 128;
+  int64_t in_channels = 16;
+  int64_t out_channels = 16;
+  int64_t text_dim = 4096;
+  int64_t freq_dim = 256;
+  int64_t ffn_dim = 13824;
+  int64_t num_layers = 40;
+  bool cross_attn_norm = true;
+  float eps = 1e-6f;
+  int64_t rope_max_seq_len = 1024;
+
+  int64_t inner_dim() const { return num_attention_heads * attention_head_dim; }
+};
+
+// What the denoiser reads of a text: it does not change between steps, so it is computed once per text and expert.
+struct TextContext {
+  std::vector<Tensor> key, value;  // of each block: [B, L, H, d]
+  Tensor count;                    // [B, L] multiplicity of each position, see AttentionOptions::key_count
+};
+
+// Wan 2.1 / 2.2's text-to-video denoiser (diffusers' WanTransformer3DModel); for pictures the number of frames is one.
+//   Legend: B items, C channels, F frames, N = patches, D = inner_dim, L text positions, H heads, d = head size.
+// GEMMs run in `compute` (f32 or bf16); the residual stream and the modulation stay in f32.
+class WanTransformer {
+ public:
+  WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute);
+  ~WanTransformer();
+
+  // states [B, L, text_dim]: text encoder states; count [B, L] f32 or undefined. Padding (all zeros, as WanPipeline
+  // pads) is one position with its multiplicity in `count`.
+  TextContext encode_text(const Tensor& states, const Tensor& count) const;
+
+  // latents [B, C, F, H, W] f32, timestep [B] f32 in [0, 1000] -> predicted velocity [B, out_channels, F, H, W] f32.
+  // Rows and columns must be multiples of the patch.
+  Tensor operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const;
+
+  const WanTransformerConfig& config() const { return config_; }
+  const Parameters& parameters() const { return parameters_; }
+  void set_recompute(Recompute recompute) { recompute_ = recompute; }
+  // With this on, every block's output is checked and RunError names the first layer that is not finite.
+  void set_check_finite(bool on) { check_finite_ = on; }
+
+ private:
+  class Block;
+  Tensor patchify(const Tensor& latents) const;
+  Tensor unpatchify(const Tensor& tokens, const Shape& latents) const;
+
+  WanTransformerConfig config_;
+  DType compute_;
+  Parameters parameters_;
+  Recompute recompute_ = Recompute::off;
+  bool check_finite_ = false;
+  std::unique_ptr<Linear> patch_embedding_, time_linear_1_, time_linear_2_, time_proj_, text_linear_1_, text_linear_2_,
+      proj_out_;
+  Tensor scale_shift_table_;  // [1, 2, D]
+  std::vector<std::unique_ptr<Block>> blocks_;
+};
+
+// cos and sin [N, d/2] of the three-axis rotary embedding for a grid of frames x rows x columns patches: the head
+// splits into d - 4 floor(d/6) channels for the frame axis and 2 floor(d/6) for each of the others; angle = position *
+// 10000^(-2i / channels).
+std::array<Tensor, 2> wan_rope_table(int64_t head_dim, int64_t frames, int64_t rows, int64_t columns);
+
+}  // namespace baton

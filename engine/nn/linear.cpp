@@ -1,0 +1,55 @@
+#include "engine/nn/linear.h"
+
+#include <cmath>
+
+#include "engine/autograd/tape.h"
+#include "engine/core/error.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/view.h"
+
+namespace baton {
+
+Linear::Linear(const Scope& scope, int64_t in, int64_t out, const Options& options) : trainable_(scope.trainable()) {
+  const Init uniform = Init::uniform(1 / std::sqrt(static_cast<float>(in)));
+  const Shape stored = options.stored_shape.empty() ? Shape{out, in} : options.stored_shape;
+  weights_.push_back(scope.parameter("weight", stored, options.init.value_or(uniform)));
+  if (options.bias) biases_.push_back(scope.parameter("bias", {out}, options.init ? Init::constant(0) : uniform));
+}
+
+Linear::Linear(const Scope& scope, const std::vector<std::string>& names, int64_t in, int64_t out,
+               const Options& options)
+    : trainable_(scope.trainable()) {
+  for (const std::string& name : names) {
+    const Linear part(scope / name, in, out, options);
+    weights_.push_back(part.weights_[0]);
+    if (options.bias) biases_.push_back(part.biases_[0]);
+  }
+}
+
+Tensor Linear::weight_as(DType dtype) const {
+  std::vector<Tensor> parts;
+  for (const Tensor& w : weights_) parts.push_back(cast(reshape(w, {w.dim(0), w.numel() / w.dim(0)}), dtype));
+  return parts.size() == 1 ? parts[0] : concat(parts, 0);
+}
+
+void Linear::pack(DType dtype) const {
+  if (packed_ && packed_dtype_ == dtype) return;
+  check(!weights_.empty(), "linear: the weight was packed as {} and cannot be used as {} any more", name(packed_dtype_),
+        name(dtype));
+  packed_ = PackedWeight(weight_as(dtype), dtype);
+  packed_dtype_ = dtype;
+  if (!biases_.empty()) packed_bias_ = biases_.size() == 1 ? biases_[0] : concat(biases_, 0);
+  weights_.clear();
+}
+
+Tensor Linear::operator()(const Tensor& x, Activation activation) const {
+  if (!trainable_) {
+    NoGrad off;
+    pack(x.dtype());
+    return linear(x, packed_, packed_bias_, activation);
+  }
+  const Tensor bias = biases_.empty() ? Tensor() : biases_.size() == 1 ? biases_[0] : concat(biases_, 0);
+  return linear(x, weight_as(x.dtype()), bias, activation);
+}
+
+}  // namespace baton

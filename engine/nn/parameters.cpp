@@ -1,0 +1,74 @@
+#include "engine/nn/parameters.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/core/error.h"
+#include "engine/core/random.h"
+#include "engine/ops/elementwise.h"
+
+namespace baton {
+namespace {
+
+// FNV-1a: a stream of random numbers for each name.
+uint64_t hash_name(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
+  return hash;
+}
+
+}  // namespace
+
+const Tensor& find(const Parameters& parameters, std::string_view name) {
+  const auto it =
+      std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });
+  check(it != parameters.end(), "model: there is no parameter {}", name);
+  return it->value;
+}
+
+int64_t count_elements(const Parameters& parameters) {
+  int64_t count = 0;
+  for (const Parameter& p : parameters) count += p.value.numel();
+  return count;
+}
+
+Tensor RandomParameters::provide(const std::string& name, const Shape& shape, Init init) {
+  if (init.kind == Init::Kind::constant) return Tensor::full(shape, init.scale);
+  Tensor t = Tensor::empty(shape);
+  const std::span<float> values(t.data<float>(), t.numel());
+  const uint64_t stream = hash_name(name);
+  if (init.kind == Init::Kind::normal) {
+    random_normal(values, seed_, stream);
+    for (float& v : values) v *= init.scale;
+  } else {
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = init.scale * static_cast<float>(2 * random_uniform(seed_, stream, i) - 1);
+  }
+  return t;
+}
+
+Tensor CopiedParameters::provide(const std::string& name, const Shape& shape, Init) {
+  const Tensor& from = find(original_, name);
+  check(from.shape() == shape, "model: parameter {} has shape {}, {} is needed", name, from.shape(), shape);
+  NoGrad off;
+  const Tensor f32 = cast(from.detach(), DType::f32);
+  Tensor copy = Tensor::empty(shape);
+  std::memcpy(copy.raw(), f32.raw(), copy.bytes());
+  return copy;
+}
+
+Scope Scope::operator/(std::string_view name) const {
+  Scope child = *this;
+  child.prefix_ = prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name);
+  return child;
+}
+
+Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init) const {
+  const std::string full = (*this / name).prefix_;
+  Tensor value = source_->provide(full, shape, init);
+  if (trainable()) value.set_requires_grad(true);
+  parameters_->push_back({full, value});
+  return value;
+}
+
+}  // namespace baton
