@@ -1,0 +1,114 @@
+#include "engine/io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "engine/core/error.h"
+#include "engine/io/partial.h"
+
+namespace baton {
+namespace {
+
+using partial::Descriptor;
+using partial::fail_open;
+using partial::fail_system;
+
+// O_NONBLOCK: a FIFO must not hold us up before it is refused.
+Descriptor open_regular(const Path& path, int64_t& bytes) {
+  Descriptor d{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (d.value < 0) fail_open(path, "reading", errno);
+  struct stat info;
+  if (::fstat(d.value, &info) != 0) fail_system(path, "reading", errno);
+  check(S_ISREG(info.st_mode), "{}: not a regular file", path.string());
+  bytes = info.st_size;
+  return Descriptor{d.release()};
+}
+
+// 0 at the end of the file.
+size_t read_some(const Path& path, const Descriptor& d, char* out, size_t limit) {
+  for (;;) {
+    const ssize_t n = ::read(d.value, out, limit);
+    if (n >= 0) return n;
+    if (errno != EINTR) fail_system(path, "reading", errno);
+  }
+}
+
+std::string hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+
+}  // namespace
+
+std::string read_file(const Path& path, int64_t limit) {
+  int64_t size;
+  const Descriptor d = open_regular(path, size);
+  check(size <= limit, "{}: {} bytes, at most {} are accepted here", path.string(), size, limit);
+  std::string bytes(size, '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const size_t n = read_some(path, d, bytes.data() + done, bytes.size() - done);
+    check(n > 0, "{}: became shorter while it was read", path.string());
+    done += n;
+  }
+  return bytes;
+}
+
+void write_file(const Path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+std::string hash_bytes(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }
+
+std::string hash_file(const Path& path) {
+  int64_t size;
+  const Descriptor d = open_regular(path, size);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  std::vector<char> block(1 << 20);
+  while (const size_t n = read_some(path, d, block.data(), block.size()))
+    XXH3_128bits_update(state.get(), block.data(), n);
+  return hex(XXH3_128bits_digest(state.get()));
+}
+
+AtomicFile::AtomicFile(const Path& target)
+    : target_(partial::resolve(target)), partial_(partial::partial_name(target_)) {
+  std::error_code none;
+  const auto status = std::filesystem::status(target_, none);
+  // Renaming over a device or a folder would destroy it.
+  check(!exists(status) || is_regular_file(status), "{}: exists and is not a regular file", target.string());
+  Descriptor opened{partial::open_locked(target_, partial_, O_WRONLY | O_CREAT)};
+  if (::ftruncate(opened.value, 0) != 0) fail_system(target_, "creating the file", errno);
+  descriptor_ = opened.release();
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::unlink(partial_.c_str());
+  ::close(descriptor_);
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  const char* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::write(descriptor_, next, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_system(target_, "writing", errno);
+    next += n;
+    bytes -= n;
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_system(target_, "writing", errno);
+  if (::rename(partial_.c_str(), target_.c_str()) != 0) fail_system(target_, "renaming", errno);
+  ::close(descriptor_);  // cannot lose anything: the data is on the disk
+  descriptor_ = -1;
+  partial::flush_folder(partial::parent_of(target_));
+}
+
+}  // namespace baton

@@ -1,0 +1,176 @@
+#include "engine/io/json.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <type_traits>
+
+#include "engine/core/error.h"
+#include "engine/io/nearest.h"
+
+namespace baton {
+
+Json parse_json(std::string_view text, std::string_view where) {
+  constexpr int max_depth = 64;
+  check(text.find('\0') == text.npos, "{}: a NUL byte in JSON", where);  // the library would take it for the end
+  std::vector<std::set<std::string>> seen;  // keys of the objects and arrays that are open now
+  using Event = Json::parse_event_t;
+  const auto watch = [&](int, Event event, Json& parsed) {
+    if (event == Event::object_start || event == Event::array_start) {
+      check(seen.size() < max_depth, "{}: JSON nested deeper than {} levels", where, max_depth);
+      seen.emplace_back();
+    } else if (event == Event::object_end || event == Event::array_end) {
+      seen.pop_back();
+    } else if (event == Event::key) {
+      const auto& key = parsed.get_ref<const std::string&>();
+      check(seen.back().insert(key).second, "{}: the key '{}' is there twice", where, key);
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text, watch);
+  } catch (const Json::exception& e) {
+    fail("{}: not valid JSON: {}", where, e.what());
+  }
+}
+
+Json read_json(const Path& path, int64_t limit) { return parse_json(read_file(path, limit), path.string()); }
+
+void write_json(const Path& path, const Json& value) try {
+  write_file(path, value.dump(2) + "\n");
+} catch (const Json::exception& e) {  // a text that is not UTF-8
+  fail("{}: cannot be written as JSON: {}", path.string(), e.what());
+}
+
+namespace {
+
+// A JSON value as text for a message, cut where it becomes long.
+std::string shown(const Json& value) {
+  std::string text = value.is_structured() ? std::string(value.type_name()) : value.dump();
+  return text.size() <= 60 ? text : text.substr(0, 60) + "…";
+}
+
+template <typename T>
+struct IsVector : std::false_type {};
+template <typename T>
+struct IsVector<std::vector<T>> : std::true_type {};
+
+template <typename T>
+T convert(const Json& value, const std::string& where) {
+  if constexpr (IsVector<T>::value) {
+    check(value.is_array(), "{}: expected a list, found {}", where, shown(value));
+    T list;
+    for (size_t i = 0; i < value.size(); ++i)
+      list.push_back(convert<typename T::value_type>(value[i], fmt::format("{}[{}]", where, i)));
+    return list;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    check(value.is_boolean(), "{}: expected true or false, found {}", where, shown(value));
+    return value.get<bool>();
+  } else if constexpr (std::is_integral_v<T>) {
+    check(value.is_number_integer(), "{}: expected a whole number, found {}", where, shown(value));
+    const bool above = value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{std::numeric_limits<T>::max()};
+    const bool below = !value.is_number_unsigned() && value.get<int64_t>() < std::numeric_limits<T>::min();
+    check(!above && !below, "{}: {} is out of range", where, shown(value));
+    return value.get<T>();
+  } else if constexpr (std::is_floating_point_v<T>) {
+    check(value.is_number(), "{}: expected a number, found {}", where, shown(value));
+    const T number = value.get<T>();
+    check(std::isfinite(number), "{}: {} is out of range", where, shown(value));
+    return number;
+  } else {
+    check(value.is_string(), "{}: expected a text, found {}", where, shown(value));
+    return value.get<std::string>();
+  }
+}
+
+}  // namespace
+
+struct JsonReader::Record {
+  std::shared_ptr<const Json> document;  // keeps `object` alive
+  const Json& object;
+  std::string where;   // file or other source
+  std::string prefix;  // "scheduler." inside a nested object
+  std::set<std::string, std::less<>> asked;
+};
+
+JsonReader::JsonReader(std::shared_ptr<const Json> document, const Json& object, std::string where,
+                       std::string prefix) {
+  check(object.is_object(), "{}: expected an object {{…}}{}{}", where, prefix.empty() ? "" : " as ",
+        prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1));
+  record_ = std::make_shared<Record>(Record{std::move(document), object, std::move(where), std::move(prefix), {}});
+}
+
+JsonReader JsonReader::file(const Path& path, int64_t limit) { return text(read_file(path, limit), path.string()); }
+
+JsonReader JsonReader::text(std::string_view text, std::string_view where) {
+  auto document = std::make_shared<const Json>(parse_json(text, where));
+  const Json& object = *document;
+  return JsonReader(std::move(document), object, std::string(where), "");
+}
+
+std::string JsonReader::where(std::string_view key) const {
+  return fmt::format("{}: {}{}", record_->where, record_->prefix, key);
+}
+
+bool JsonReader::has(std::string_view key) {
+  record_->asked.emplace(key);
+  const auto found = record_->object.find(key);
+  return found != record_->object.end() && !found->is_null();
+}
+
+const Json& JsonReader::need(std::string_view key) {
+  check(has(key), "{}: missing, this key is required", where(key));
+  return *record_->object.find(key);
+}
+
+template <typename T>
+T JsonReader::required(std::string_view key) {
+  return convert<T>(need(key), where(key));
+}
+template bool JsonReader::required(std::string_view);
+template int JsonReader::required(std::string_view);
+template int64_t JsonReader::required(std::string_view);
+template float JsonReader::required(std::string_view);
+template double JsonReader::required(std::string_view);
+template std::string JsonReader::required(std::string_view);
+template std::vector<bool> JsonReader::required(std::string_view);
+template std::vector<int> JsonReader::required(std::string_view);
+template std::vector<int64_t> JsonReader::required(std::string_view);
+template std::vector<float> JsonReader::required(std::string_view);
+template std::vector<double> JsonReader::required(std::string_view);
+template std::vector<std::string> JsonReader::required(std::string_view);
+
+JsonReader JsonReader::object(std::string_view key) {
+  return JsonReader(record_->document, need(key), record_->where, fmt::format("{}{}.", record_->prefix, key));
+}
+
+std::vector<JsonReader> JsonReader::objects(std::string_view key) {
+  const Json& list = need(key);
+  check(list.is_array(), "{}: expected a list, found {}", where(key), shown(list));
+  std::vector<JsonReader> readers;
+  for (size_t i = 0; i < list.size(); ++i)
+    readers.push_back(
+        JsonReader(record_->document, list[i], record_->where, fmt::format("{}{}[{}].", record_->prefix, key, i)));
+  return readers;
+}
+
+const Json& JsonReader::raw(std::string_view key) { return need(key); }
+
+void JsonReader::ignore(std::initializer_list<std::string_view> keys) {
+  for (std::string_view key : keys) record_->asked.emplace(key);
+}
+
+std::vector<std::string> JsonReader::keys() const {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : record_->object.items()) names.push_back(key);
+  return names;
+}
+
+void JsonReader::finish() const {
+  const std::vector<std::string> known(record_->asked.begin(), record_->asked.end());
+  for (const std::string& key : keys())
+    check(record_->asked.contains(key), "{}: unknown key{}", where(key), did_you_mean(key, known));
+}
+
+}  // namespace baton

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/file.h"
+
+// JSON from strangers. To build or take apart a Json value include <nlohmann/json.hpp> as well; to read a config use
+// JsonReader alone.
+namespace baton {
+
+using Json = nlohmann::json;
+
+// Strict: one value, UTF-8, no NUL, no comments, no duplicate keys, nesting to 64 levels. InputError messages start
+// with `where`.
+Json parse_json(std::string_view text, std::string_view where);
+Json read_json(const Path& path, int64_t limit = 16 << 20);
+// Indented by two, keys sorted, as diffusers writes its config files.
+void write_json(const Path& path, const Json& value);
+
+// Reads a JSON object key by key into plain values and remembers which keys were asked for:
+//   JsonReader config = JsonReader::file(folder / "config.json");
+//   c.layers = config.required<int>("num_layers");
+//   c.eps = config.optional("eps", 1e-6f);
+//   config.ignore({"_class_name", "_diffusers_version"});
+//   config.finish();                                        // any other key is an error that names the nearest known
+//   one
+// T: bool, int, int64_t, float, double, std::string, and std::vector of these. A null counts as absent. Copies share
+// the record.
+class JsonReader {
+ public:
+  static JsonReader file(const Path& path, int64_t limit = 16 << 20);
+  static JsonReader text(std::string_view text, std::string_view where);
+
+  bool has(std::string_view key);  // present and not null
+  template <typename T>
+  T required(std::string_view key);
+  template <typename T>
+  T optional(std::string_view key, T fallback) {
+    return has(key) ? required<T>(key) : std::move(fallback);
+  }
+  std::string optional(std::string_view key, const char* fallback) { return optional(key, std::string(fallback)); }
+
+  JsonReader object(std::string_view key);                // call finish() on it too
+  std::vector<JsonReader> objects(std::string_view key);  // a list of objects
+  const Json& raw(std::string_view key);                  // anything else; lives as long as this reader or a copy
+
+  void ignore(std::initializer_list<std::string_view> keys);
+  std::vector<std::string> keys() const;  // all that are there; asking does not count as reading them
+  void finish() const;
+
+  // "transformer/config.json: num_layers": the start of a message about this key.
+  std::string where(std::string_view key) const;
+
+ private:
+  struct Record;  // the object and the keys asked for so far
+  JsonReader(std::shared_ptr<const Json> document, const Json& object, std::string where, std::string prefix);
+  const Json& need(std::string_view key);
+
+  std::shared_ptr<Record> record_;
+};
+
+}  // namespace baton
