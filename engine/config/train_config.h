@@ -1,0 +1,126 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/autograd/recompute.h"
+#include "engine/config/visitor.h"
+#include "engine/models/t5_encoder.h"
+#include "engine/models/wan_transformer.h"
+#include "engine/models/wan_vae.h"
+
+// The config of `baton train`. The comment of a key is in its visit() (train_config.cpp), because --help and
+// --print-config show it too; here stand only types, defaults and what a reader of the code needs.
+namespace baton {
+
+enum class TrainKind { vae, denoiser };
+enum class ComputeType { automatic, f32, bf16 };  // automatic: bf16 where the machine multiplies it in hardware
+enum class MissingCaption { error, empty, skip };
+
+struct DataConfig {
+  std::string folder;
+  int64_t size = 128;
+  int64_t crop = 0;  // kind vae only
+  bool flip = false;
+  std::string background = "#ffffff";
+  MissingCaption missing_caption = MissingCaption::error;
+  int64_t memory_mb = 2048;
+};
+
+struct DenoiserModelConfig {
+  std::string vae;                   // folder of the trained autoencoder
+  std::string tokenizer;             // folder
+  std::string start;                 // pipeline folder whose weights to start from; empty: random ones
+  WanTransformerConfig transformer;  // text_dim follows from the text encoder, channels from the autoencoder
+  // UMT5EncoderModel; vocab_size is the tokenizer's.
+  T5EncoderConfig text_encoder{.gated = true, .activation = Activation::gelu_tanh, .bias_in_every_layer = true};
+  int64_t max_tokens = 24;  // caption length, end of sequence included
+};
+
+// Weights of the autoencoder's loss terms, each a mean over elements.
+struct VaeLossConfig {
+  double l1 = 1, mse = 4, gradient = 0.5, kl = 3e-4;
+};
+
+struct AdamWConfig {
+  double lr = 1e-3;
+  double beta1 = 0.9, beta2 = 0.98;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+
+struct MuonConfig {
+  double lr = 1.5e-3;  // 0: AdamW takes the matrices as well
+  double momentum = 0.95;
+  double weight_decay = 0.01;
+};
+
+struct OptimizerConfig {
+  AdamWConfig adamw;
+  MuonConfig muon;  // kind denoiser only
+  double clip = 1;  // largest norm of all gradients together; 0: off
+  double ema = 0;   // decay of the averaged weights; 0: off
+};
+
+// Learning rate as a multiple of the optimizer's: rises linearly over `warmup` steps, then falls along half a cosine to
+// `floor` at the last step (1: stays).
+struct ScheduleConfig {
+  int64_t warmup = 0;
+  double floor = 0;
+};
+
+enum class TimeLaw { logit_normal, uniform };
+
+// How noise levels are drawn: u from the law, then t = shift u / (1 + (shift - 1) u).
+struct TimeConfig {
+  TimeLaw law = TimeLaw::logit_normal;
+  double mean = 0, deviation = 1;  // of the logit
+  double shift = 1;
+};
+
+struct ExpertsConfig {
+  int64_t count = 1;
+  std::vector<double> boundaries;  // count - 1 falling values of t; empty: every expert gets the same share of samples
+  int64_t branch_at = 0;           // the step before which one denoiser learns all t
+};
+
+struct CheckpointConfig {
+  std::string folder;
+  int64_t every = 1000;  // steps; 0: off
+  double minutes = 10;   // 0: off
+  int64_t keep = 2;
+};
+
+struct ValidationConfig {
+  int64_t every = 1000;  // steps; 0: off
+  int64_t items = 256;
+  int64_t t_bins = 10;  // kind denoiser only
+};
+
+struct TrainConfig {
+  TrainKind kind = TrainKind::denoiser;
+  DataConfig data;
+  WanVaeConfig vae;              // kind vae: key `model`; channels and scale factor follow from the rest
+  VaeLossConfig loss;            // kind vae only
+  DenoiserModelConfig denoiser;  // kind denoiser: key `model`
+  ExpertsConfig experts;         // kind denoiser only
+  TimeConfig t;                  // kind denoiser only
+  int64_t seed = 0;
+  int64_t steps = 1000;
+  int64_t batch = 32;
+  int64_t micro_batch = 0;  // 0: the whole batch at once
+  ComputeType dtype = ComputeType::automatic;
+  Recompute recompute = Recompute::off;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  CheckpointConfig checkpoint;
+  ValidationConfig validation;
+  int64_t log_every = 50;
+};
+
+void visit(ConfigVisitor& v, TrainConfig& config);
+
+// Throws InputError naming the keys when values do not fit each other; read_train_config calls it.
+void check_config(const TrainConfig& config);
+
+}  // namespace baton
