@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
