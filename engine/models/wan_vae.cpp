@@ -16,7 +16,7 @@ class WanVae::Encoder {
  public:
   Encoder(const Scope& root, const WanVaeConfig& c)
       : widths_(level_widths(c.base_dim, c.dim_mult)),
-        conv_in_(conv3(root / "encoder" / "conv_in", in_channels(c), widths_[0])),
+        conv_in_(conv3(root / "encoder" / "conv_in", c.in_channels, widths_[0])),
         mid_(root / "encoder" / "mid_block", widths_.back()),
         norm_out_(root / "encoder" / "norm_out", widths_.back(), 3),
         conv_out_(conv3(root / "encoder" / "conv_out", widths_.back(), 2 * c.z_dim)),
@@ -50,10 +50,6 @@ class WanVae::Encoder {
   }
 
  private:
-  static int64_t in_channels(const WanVaeConfig& c) {
-    return c.in_channels * c.patch_size.value_or(1) * c.patch_size.value_or(1);
-  }
-
   std::vector<int64_t> widths_;
   Conv conv_in_;
   std::vector<std::unique_ptr<Layer>> layers_;
@@ -69,7 +65,7 @@ class WanVae::Decoder {
         conv_in_(conv3(root / "decoder" / "conv_in", c.z_dim, top(c))),
         mid_(root / "decoder" / "mid_block", top(c)),
         norm_out_(root / "decoder" / "norm_out", base(c) * c.dim_mult[0], 3),
-        conv_out_(conv3(root / "decoder" / "conv_out", base(c) * c.dim_mult[0], out_channels(c))) {
+        conv_out_(conv3(root / "decoder" / "conv_out", base(c) * c.dim_mult[0], c.out_channels)) {
     const Scope up = root / "decoder" / "up_blocks";
     const size_t levels = c.dim_mult.size();
     int64_t in = top(c);
@@ -94,9 +90,6 @@ class WanVae::Decoder {
  private:
   static int64_t base(const WanVaeConfig& c) { return c.decoder_base_dim.value_or(c.base_dim); }
   static int64_t top(const WanVaeConfig& c) { return base(c) * c.dim_mult.back(); }
-  static int64_t out_channels(const WanVaeConfig& c) {
-    return c.out_channels * c.patch_size.value_or(1) * c.patch_size.value_or(1);
-  }
 
   Conv post_quant_, conv_in_;
   MidBlock mid_;
@@ -118,8 +111,8 @@ WanVae::WanVae(const WanVaeConfig& config, ParameterSource& source, DType comput
 WanVae::~WanVae() = default;
 
 WanVae::Posterior WanVae::encode(const Tensor& pictures) const {
-  check(pictures.rank() == 5 && pictures.dim(1) == config_.in_channels && pictures.dim(2) == 1,
-        "vae: pictures {}, expected [B, {}, 1, H, W]", pictures.shape(), config_.in_channels);
+  check(pictures.rank() == 5 && pictures.dim(1) == picture_channels() && pictures.dim(2) == 1,
+        "vae: pictures {}, expected [B, {}, 1, H, W]", pictures.shape(), picture_channels());
   check(pictures.dim(3) % config_.scale_factor_spatial == 0 && pictures.dim(4) % config_.scale_factor_spatial == 0,
         "vae: picture size {}x{} is no multiple of {}", pictures.dim(4), pictures.dim(3), config_.scale_factor_spatial);
   const int64_t p = config_.patch_size.value_or(1), b = pictures.dim(0), c = pictures.dim(1), h = pictures.dim(3) / p,
@@ -136,7 +129,7 @@ WanVae::Posterior WanVae::encode(const Tensor& pictures) const {
 Tensor WanVae::decode(const Tensor& latents) const {
   check(latents.rank() == 5 && latents.dim(1) == config_.z_dim && latents.dim(2) == 1,
         "vae: latents {}, expected [B, {}, 1, h, w]", latents.shape(), config_.z_dim);
-  const int64_t p = config_.patch_size.value_or(1), b = latents.dim(0), c = config_.out_channels;
+  const int64_t p = config_.patch_size.value_or(1), b = latents.dim(0), c = picture_channels();
   const Tensor rows = permute(reshape(latents, {b, config_.z_dim, latents.dim(3), latents.dim(4)}), {0, 2, 3, 1});
   const Tensor x = cast((*decoder_)(cast(rows, compute_)), DType::f32);  // [B, H / p, W / p, C p p]
   const int64_t h = x.dim(1), w = x.dim(2);
@@ -180,7 +173,7 @@ Tensor WanVae::decode_tiled(const Tensor& latents, int64_t tile) const {
   const int64_t f = config_.scale_factor_spatial, h = latents.dim(3), w = latents.dim(4);
   const int64_t extent = std::max<int64_t>(tile / f, 4), overlap = extent / 4;
   if (h <= extent && w <= extent) return decode(latents);
-  Tensor sum = Tensor::zeros({latents.dim(0), config_.out_channels, 1, h * f, w * f});
+  Tensor sum = Tensor::zeros({latents.dim(0), picture_channels(), 1, h * f, w * f});
   std::vector<float> weight(h * f * w * f, 0.0f);
   const int64_t rows = std::min(extent, h), columns = std::min(extent, w);
   for (int64_t top : tile_starts(h, rows, overlap))

@@ -19,7 +19,7 @@ struct WanVaeConfig {
   std::vector<bool> temperal_downsample{false, true, true};  // diffusers' spelling
   std::vector<float> latents_mean, latents_std;              // [z_dim]; the denoiser sees (z - mean) / std
   bool is_residual = false;                                  // Wan 2.2's shortcuts around whole levels
-  int64_t in_channels = 3;
+  int64_t in_channels = 3;                                   // of the convolutions: picture channels * patch_size^2
   int64_t out_channels = 3;
   std::optional<int64_t> patch_size;
   int64_t scale_factor_spatial = 8;
@@ -50,6 +50,10 @@ class WanVae {
   Tensor normalize(const Tensor& latents) const;
   Tensor denormalize(const Tensor& latents) const;
 
+  int64_t picture_channels() const {
+    const int64_t patch = config_.patch_size.value_or(1);
+    return config_.out_channels / (patch * patch);
+  }
   const WanVaeConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
 
