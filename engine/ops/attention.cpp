@@ -1,0 +1,91 @@
+#include "engine/ops/attention.h"
+
+#include <cmath>
+
+#include "engine/autograd/tape.h"
+#include "engine/core/error.h"
+#include "engine/ops/view.h"
+#include "kernels/attention.h"
+
+namespace baton {
+namespace {
+
+void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  check(q && k && v && q.rank() == 4 && k.rank() == 4,
+        "attention: q, k and v must be [batch, tokens, heads, head size]");
+  check(q.dtype() == DType::f32 || q.dtype() == DType::bf16, "attention: q is {}, expected f32 or bf16",
+        name(q.dtype()));
+  check(k.dtype() == q.dtype() && v.dtype() == q.dtype(),
+        "attention: q is {}, k {} and v {}: give all three the same type", name(q.dtype()), name(k.dtype()),
+        name(v.dtype()));
+  check(k.shape() == v.shape(), "attention: k is {} and v {}, expected equal shapes", k.shape(), v.shape());
+  check((k.dim(0) == q.dim(0) || k.dim(0) == 1) && k.dim(2) == q.dim(2) && k.dim(3) == q.dim(3),
+        "attention: q is {} and k {}: they may differ in the number of tokens, or k may have batch 1", q.shape(),
+        k.shape());
+  for (const Tensor* t : {&q, &k, &v})
+    check(t->stride()[3] == 1 || t->dim(3) == 1,
+          "attention: the last dimension of q, k and v must be contiguous (strides {})", t->stride());
+  check(!options.causal || q.dim(1) == k.dim(1), "attention: causal with {} queries and {} keys, expected equally many",
+        q.dim(1), k.dim(1));
+  if (const Tensor& bias = options.bias)
+    check(bias.dtype() == DType::f32 && bias.rank() == 3 && (bias.dim(0) == 1 || bias.dim(0) == q.dim(2)) &&
+              bias.dim(1) == q.dim(1) && bias.dim(2) == k.dim(1) && bias.stride()[2] == 1,
+          "attention: the bias is {} {}, expected f32 [{} or 1, {}, {}] with contiguous rows", name(bias.dtype()),
+          bias.shape(), q.dim(2), q.dim(1), k.dim(1));
+  if (const Tensor& count = options.key_count)
+    check(count.dtype() == DType::f32 && count.rank() == 2 && (count.dim(0) == q.dim(0) || count.dim(0) == 1) &&
+              count.dim(1) == k.dim(1) && count.stride()[1] == 1,
+          "attention: key_count is {} {}, expected f32 [{}, {}] with contiguous rows", name(count.dtype()),
+          count.shape(), q.dim(0), k.dim(1));
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  check_inputs(q, k, v, options);
+  const int64_t B = q.dim(0), Tq = q.dim(1), H = q.dim(2), D = q.dim(3);
+  const float scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<float>(D));
+  const Tensor inputs[] = {q, k, v, options.bias};
+  const bool recorded = wants_grad(inputs);
+
+  Tensor out = Tensor::empty(q.shape(), q.dtype());
+  const Tensor lse = recorded ? Tensor::empty({B, H, Tq}) : Tensor();
+  const kernels::AttentionInputs in{q.view(), k.view(),      v.view(), options.bias.view(), options.key_count.view(),
+                                    scale,    options.causal};
+  kernels::AttentionForwardArgs args{in, out.view(), lse.view(), nullptr};
+  const Tensor scratch = Tensor::empty({kernels::cpu::attention_forward_scratch(args)});
+  args.scratch = scratch.data<float>();
+  kernels::cpu::attention_forward(args);
+  if (!recorded) return out;
+
+  // `in` points into the tensors kept beside it.
+  const std::vector<Tensor> kept{q.detach(), k.detach(), v.detach(), options.bias.detach(), options.key_count.detach()};
+  const std::vector<bool> wanted{q.requires_grad(), k.requires_grad(), v.requires_grad(), options.bias.requires_grad()};
+  record("attention", {out}, inputs,
+         [in, kept, wanted, lse, saved_out = out.detach()](std::span<const Tensor> grad_outputs) {
+           const Tensor& q = kept[0];
+           const Tensor grad_out = grad_outputs[0].stride()[3] == 1 ? grad_outputs[0] : contiguous(grad_outputs[0]);
+           const Shape of_keys{q.dim(0), kept[1].dim(1), q.dim(2), q.dim(3)};
+           std::vector<Tensor> grads(4);
+           if (wanted[0]) grads[0] = Tensor::empty(q.shape(), q.dtype());
+           if (wanted[1]) grads[1] = Tensor::empty(of_keys, q.dtype());
+           if (wanted[2]) grads[2] = Tensor::empty(of_keys, q.dtype());
+           if (wanted[3]) grads[3] = Tensor::zeros(kept[3].shape());
+           kernels::AttentionBackwardArgs args{in,
+                                               saved_out.view(),
+                                               grad_out.view(),
+                                               lse.view(),
+                                               grads[0].view(),
+                                               grads[1].view(),
+                                               grads[2].view(),
+                                               grads[3].view(),
+                                               nullptr};
+           const Tensor scratch = Tensor::empty({kernels::cpu::attention_backward_scratch(args)});
+           args.scratch = scratch.data<float>();
+           kernels::cpu::attention_backward(args);
+           return grads;
+         });
+  return out;
+}
+
+}  // namespace baton
