@@ -1,0 +1,53 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/io/file.h"
+#include "engine/io/safetensors_header.h"
+#include "engine/tensor/tensor.h"
+
+namespace baton {
+
+// A .safetensors file mapped into memory, its header checked. Tensors borrow the mapping, so nothing is read before it
+// is used and nothing is copied; they keep the mapping alive. A file that is cut short while it is mapped kills the
+// process: files are replaced by renaming, never written in place.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const Path& path);
+
+  const Path& path() const { return path_; }
+  const SafetensorsHeader& header() const { return header_; }
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  std::vector<std::string> names() const;  // sorted
+  bool contains(std::string_view name) const { return header_.tensors.contains(name); }
+
+  // F32, BF16, F16, F64, I64, I32 and U8 of up to 6 dimensions; anything else is refused here, by name, and harms
+  // nobody before.
+  Tensor tensor(std::string_view name) const;
+
+  // Gives the pages back that reading has brought in (weights that were packed are not read again). They come back when
+  // touched.
+  void release_pages() const;
+
+ private:
+  Path path_;
+  std::shared_ptr<const void> mapping_;
+  size_t bytes_ = 0;
+  SafetensorsHeader header_;
+};
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+// Writes contiguous tensors under their names; where that needs more than `max_shard_bytes`, into files of at most that
+// size (a larger tensor gets one of its own) named STEM-00001-of-00003.safetensors, with STEM.safetensors.index.json
+// written last. Each file appears only when complete, and the same tensors always give the same bytes. Adds "format":
+// "pt" to the metadata, which transformers wants.
+void write_safetensors(const Path& path, const NamedTensors& tensors, std::map<std::string, std::string> metadata = {},
+                       int64_t max_shard_bytes = INT64_MAX);
+
+}  // namespace baton
