@@ -3,11 +3,12 @@
 import optimizers
 import samplers
 import text_encoders
+import tokenizers_and_prompts
 import torch_randn
 import training_steps
 import vae_wan
 import wan_transformer
 
 if __name__ == "__main__":
-    for module in (wan_transformer, text_encoders, vae_wan, torch_randn, samplers, optimizers, training_steps):
+    for module in (wan_transformer, text_encoders, vae_wan, tokenizers_and_prompts, torch_randn, samplers, optimizers, training_steps):
         module.main()
