@@ -9,8 +9,9 @@
 #include "engine/models/wan_transformer.h"
 #include "engine/models/wan_vae.h"
 
-// The config of `baton train`. The comment of a key is in its visit() (train_config.cpp), because --help and
-// --print-config show it too; here stand only types, defaults and what a reader of the code needs.
+// The config of `baton train`. What a key means and which values it takes stands in its visit() (train_config.cpp),
+// because `--print-config` shows that too. Which keys there are depends on `kind`.
+//   TrainConfig config = read_config<TrainConfig>("configs/train/denoiser.yaml", overrides);   // engine/config/yaml.h
 namespace baton {
 
 enum class TrainKind { vae, denoiser };
@@ -120,7 +121,8 @@ struct TrainConfig {
 
 void visit(ConfigVisitor& v, TrainConfig& config);
 
-// Throws InputError naming the keys when values do not fit each other; read_train_config calls it.
-void check_config(const TrainConfig& config);
+// Fills in what follows from other keys (channels, scale factors, text_dim) and throws InputError, naming the keys,
+// when values do not fit each other.
+void resolve(TrainConfig& config);
 
 }  // namespace baton

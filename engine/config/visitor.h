@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,8 +12,7 @@ namespace baton {
 // Closed interval of accepted values.
 template <typename T>
 struct Range {
-  T least = std::numeric_limits<T>::lowest();
-  T most = std::numeric_limits<T>::max();
+  T least, most;
 };
 
 // A config struct is described once, by a function `void visit(ConfigVisitor& v, Struct& s)` that names its fields in
@@ -25,22 +23,21 @@ class ConfigVisitor {
   virtual ~ConfigVisitor() = default;
 
   virtual void operator()(std::string_view key, bool& value, std::string_view help) = 0;
-  virtual void operator()(std::string_view key, int64_t& value, std::string_view help, Range<int64_t> range = {}) = 0;
-  virtual void operator()(std::string_view key, double& value, std::string_view help, Range<double> range = {}) = 0;
+  virtual void operator()(std::string_view key, int64_t& value, std::string_view help, Range<int64_t> range) = 0;
+  virtual void operator()(std::string_view key, double& value, std::string_view help, Range<double> range) = 0;
   virtual void operator()(std::string_view key, std::string& value, std::string_view help) = 0;
   // Lists; the range is that of each element.
   virtual void operator()(std::string_view key, std::vector<bool>& value, std::string_view help) = 0;
   virtual void operator()(std::string_view key, std::vector<int64_t>& value, std::string_view help,
-                          Range<int64_t> range = {}) = 0;
+                          Range<int64_t> range) = 0;
   virtual void operator()(std::string_view key, std::vector<double>& value, std::string_view help,
-                          Range<double> range = {}) = 0;
+                          Range<double> range) = 0;
 
   // As many numbers as the span has.
   virtual void operator()(std::string_view key, std::span<int64_t> values, std::string_view help,
-                          Range<int64_t> range = {}) = 0;
+                          Range<int64_t> range) = 0;
 
-  // A float is its shortest decimal, not the double next to it.
-  void operator()(std::string_view key, float& value, std::string_view help, Range<double> range = {});
+  void operator()(std::string_view key, float& value, std::string_view help, Range<double> range);
 
   // One of a few words: v.choice("kind", s.kind, {"vae", "denoiser"}, "what is trained"). Enumerators count from 0 in
   // the order of the words.
@@ -51,16 +48,12 @@ class ConfigVisitor {
     value = static_cast<Enum>(index);
   }
 
-  // A nested struct with a visit() of its own.
-  template <typename Struct>
-  void section(std::string_view key, Struct& value, std::string_view help) {
-    nest(key, help, [&] { visit(*this, value); });
-  }
+  // A nested struct: v.section("adamw", "…", [&] { visit(v, s.adamw); }).
+  virtual void section(std::string_view key, std::string_view help, const std::function<void()>& fields) = 0;
 
  protected:
   virtual void choose(std::string_view key, size_t& index, std::span<const std::string_view> words,
                       std::string_view help) = 0;
-  virtual void nest(std::string_view key, std::string_view help, const std::function<void()>& fields) = 0;
 };
 
 }  // namespace baton

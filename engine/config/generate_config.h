@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/config/visitor.h"
+
+// The options of `baton generate`: each is a flag (--init-image), a key of a YAML config (init_image) and an override. What each means stands in
+// visit() (generate_config.cpp).
+namespace baton {
+
+enum class NoiseSource { torch, philox };
+
+struct GenerateConfig {
+  std::string prompt;  // positional on the command line
+  std::string model;   // empty: $BATON_MODEL, else the model in assets/
+  std::string out;
+  std::string negative;
+  std::string prompt_file;
+  std::string size;  // "WxH"; empty: the model's
+  int64_t steps = 0;  // 0: the model's
+  std::vector<int64_t> steps_per_expert;
+  std::vector<double> boundaries;
+  std::vector<double> guidance;
+  std::string sampler;
+  double shift = 0;  // 0: the model's
+  std::vector<double> sigmas;
+  int64_t seed = 0;
+  int64_t count = 1;
+  int64_t batch = 1;
+  NoiseSource rng = NoiseSource::torch;
+  std::string init_image;
+  double strength = 0.6;
+  std::string latents_out;
+  std::string from_latents;
+  int64_t tile = 512;  // pixels
+  std::string like;
+  bool dry_run = false;
+  bool json = false;
+};
+
+void visit(ConfigVisitor& v, GenerateConfig& config);
+
+// Throws InputError when values do not fit each other.
+void resolve(GenerateConfig& config);
+
+}  // namespace baton

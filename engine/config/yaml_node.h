@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace baton {
+
+// A YAML document from a stranger as a plain tree. Scalars stay text until a field of known type asks for them, so
+// `off`, `1e3` and `0x10` mean what the field says.
+struct YamlNode {
+  enum class Kind { null, scalar, list, map } kind = Kind::null;
+  std::string where;                                      // "file.yaml:12", for messages
+  std::string text;                                       // scalar
+  std::vector<YamlNode> items;                            // list
+  std::vector<std::pair<std::string, YamlNode>> entries;  // map, in the order of the file
+
+  const YamlNode* find(std::string_view key) const;
+};
+
+// One document. Refused: anchors, aliases and tags, duplicate or non-scalar keys, NUL bytes, nesting beyond 16 levels.
+// `name` stands before the line numbers in messages. An empty document is null.
+YamlNode parse_yaml(const std::string& text, const std::string& name);
+
+// Applies "key.sub=value" (value in YAML, e.g. "t.shift=3" or "experts.boundaries=[0.8, 0.5]") to a map or null node,
+// in place of what is there.
+void override_yaml(YamlNode& root, const std::string& assignment);
+
+}  // namespace baton
