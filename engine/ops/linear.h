@@ -1,10 +1,11 @@
 #pragma once
 
 #include "engine/tensor/tensor.h"
+#include "kernels/gemm.h"
 
 namespace baton {
 
-enum class Activation { none, gelu_tanh, gelu, quick_gelu, silu, relu };
+using kernels::Activation;  // none, gelu_tanh, gelu, quick_gelu, silu, relu
 
 // y = activation(x W^T + b).  x [..., K] f32 or bf16; weight [N, K] of x's dtype; bias [N] f32 or bf16, or undefined; y
 // [..., N] of x's dtype (sums in f32). Without recording, bias and activation are fused into the GEMM. Gradients: dx in

@@ -1,0 +1,119 @@
+#include "kernels/gemm.h"
+
+#include <stdexcept>
+
+#include "kernels/cpu/onednn.h"
+
+namespace baton::kernels::cpu {
+namespace {
+
+using dnnl::memory;
+using GemmKey = onednn::Key<19>;
+
+// The strides of a matrix as oneDNN wants them. Those of dimensions of size 1 are free and may be anything in a View.
+struct Matrix {
+  int64_t batch, rows, columns;
+  int64_t batch_step, row_step, column_step;
+
+  explicit Matrix(const View& view) {
+    const int at = view.rank - 2;
+    batch = view.rank == 3 ? view.shape[0] : 1;
+    rows = view.shape[at], columns = view.shape[at + 1];
+    row_step = view.stride[at], column_step = view.stride[at + 1];
+    if (columns == 1 && row_step != 1) column_step = 1;
+    if (rows == 1 && column_step != 1) row_step = 1;
+    if (column_step == 1 && (rows == 1 || columns == 1)) row_step = rows == 1 ? columns : std::max(row_step, columns);
+    const bool row_major = column_step == 1 && row_step >= columns, column_major = row_step == 1 && column_step >= rows;
+    if (!row_major && !column_major) throw std::logic_error("gemm: a matrix has no contiguous dimension");
+    batch_step = batch > 1 ? view.stride[0] : rows * columns;
+  }
+  memory::desc desc(DType dtype, bool batched) const {
+    const auto type = onednn::data_type(dtype);
+    if (batched) return memory::desc({batch, rows, columns}, type, memory::dims{batch_step, row_step, column_step});
+    return memory::desc({rows, columns}, type, memory::dims{row_step, column_step});
+  }
+};
+
+// b [K, N] blocked as oneDNN likes it for a typical number of rows. Its choice depends on N, K and the processor,
+// hardly on M.
+memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
+  constexpr int64_t typical_rows = 128;
+  thread_local std::unordered_map<onednn::Key<3>, memory::desc, onednn::KeyHash<3>> known;
+  const onednn::Key<3> key{{k, n, static_cast<int64_t>(dtype)}};
+  if (auto found = known.find(key); found != known.end()) return found->second;
+  const auto type = onednn::data_type(dtype);
+  const dnnl::matmul::desc description(memory::desc({typical_rows, k}, type, memory::format_tag::ab),
+                                       memory::desc({k, n}, type, memory::format_tag::any),
+                                       memory::desc({typical_rows, n}, type, memory::format_tag::ab));
+  return known[key] = dnnl::matmul::primitive_desc(description, onednn::attributes(), onednn::engine()).weights_desc();
+}
+
+onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
+  const bool batched = args.c.rank == 3;
+  dnnl::post_ops operations;
+  if (args.accumulate) operations.append_sum(1.0f);
+  onednn::append(operations, args.activation);
+
+  const memory::desc a_desc = a.desc(args.a.dtype, batched), c_desc = c.desc(args.c.dtype, batched);
+  const memory::desc b_desc =
+      args.b_is_packed ? packed_desc(b.rows, b.columns, args.b.dtype) : b.desc(args.b.dtype, batched);
+  memory::desc bias_desc;
+  if (args.bias) {
+    const memory::dims shape = batched ? memory::dims{1, 1, c.columns} : memory::dims{1, c.columns};
+    bias_desc = memory::desc(shape, onednn::data_type(args.bias.dtype),
+                             batched ? memory::format_tag::abc : memory::format_tag::ab);
+  }
+  const auto description =
+      args.bias ? dnnl::matmul::desc(a_desc, b_desc, bias_desc, c_desc) : dnnl::matmul::desc(a_desc, b_desc, c_desc);
+  const dnnl::matmul::primitive_desc chosen(description, onednn::attributes(operations), onednn::engine());
+  return onednn::Plan(
+      dnnl::matmul(chosen), chosen.scratchpad_desc(),
+      {{DNNL_ARG_SRC, a_desc}, {DNNL_ARG_WEIGHTS, b_desc}, {DNNL_ARG_BIAS, bias_desc}, {DNNL_ARG_DST, c_desc}});
+}
+
+// bf16 on a processor without bf16 instructions: everything in f32, the result rounded at the end.
+void gemm_widened(const GemmArgs& args) {
+  GemmArgs wide = args;
+  wide.a = onednn::widened(args.a, onednn::first_free_slot);
+  if (args.b_is_packed)
+    wide.b.dtype = DType::f32;  // pack_b() widened it
+  else
+    wide.b = onednn::widened(args.b, onednn::first_free_slot + 1);
+  if (args.bias) wide.bias = onednn::widened(args.bias, onednn::first_free_slot + 2);
+  if (args.c.dtype == DType::bf16) wide.c = onednn::widened(args.c, onednn::first_free_slot + 3);
+  gemm(wide);
+  if (args.c.dtype == DType::bf16) onednn::narrow_into(wide.c, args.c);
+}
+
+}  // namespace
+
+void gemm(const GemmArgs& args) {
+  if (args.c.numel() == 0) return;
+  const bool any_bf16 =
+      args.a.dtype == DType::bf16 || args.c.dtype == DType::bf16 || (args.bias && args.bias.dtype == DType::bf16);
+  if (any_bf16 && !onednn::has_bf16()) return gemm_widened(args);
+
+  const Matrix a(args.a), b(args.b), c(args.c);
+  const auto code = [](DType dtype) { return static_cast<int64_t>(dtype); };
+  const GemmKey key{{args.c.rank, a.batch, b.batch, c.batch, c.rows, c.columns, a.columns, a.batch_step, a.row_step,
+                     a.column_step, b.batch_step, b.row_step, b.column_step, c.batch_step, c.row_step,
+                     code(args.a.dtype), code(args.c.dtype), args.bias ? code(args.bias.dtype) : -1,
+                     static_cast<int64_t>(args.activation) * 4 + args.accumulate * 2 + args.b_is_packed}};
+  thread_local onednn::PlanCache<19> plans;
+  plans.get(key, [&] { return make_plan(args, a, b, c); }).run({args.a.data, args.b.data, args.bias.data, args.c.data});
+}
+
+int64_t packed_b_bytes(int64_t k, int64_t n, DType dtype) {
+  return static_cast<int64_t>(packed_desc(k, n, onednn::has_bf16() ? dtype : DType::f32).get_size());
+}
+
+void pack_b(const View& b, DType dtype, void* packed) {
+  const View source = onednn::has_bf16() ? b : onednn::widened(b, onednn::first_free_slot);
+  const Matrix matrix(source);
+  memory from(matrix.desc(source.dtype, false), onednn::engine(), source.data);
+  memory to(packed_desc(matrix.rows, matrix.columns, onednn::has_bf16() ? dtype : DType::f32), onednn::engine(),
+            packed);
+  onednn::reorder(from, to);
+}
+
+}  // namespace baton::kernels::cpu

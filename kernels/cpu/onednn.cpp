@@ -1,0 +1,182 @@
+#include "kernels/cpu/onednn.h"
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "kernels/cpu/parallel.h"
+
+namespace baton::kernels::cpu::onednn {
+namespace {
+
+const dnnl::stream& stream() {
+  thread_local const dnnl::stream instance(engine());
+  return instance;
+}
+
+float to_f32(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+uint16_t to_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// The dimensions of a view from the largest stride to the smallest: its order in memory.
+std::array<int, max_rank> memory_order(const View& view) {
+  std::array<int, max_rank> order{};
+  for (int i = 0; i < view.rank; ++i) {
+    int at = i;
+    for (; at > 0 && view.stride[order[at - 1]] < view.stride[i]; --at) order[at] = order[at - 1];
+    order[at] = i;
+  }
+  return order;
+}
+
+}  // namespace
+
+const dnnl::engine& engine() {
+  static const dnnl::engine* instance = new dnnl::engine(dnnl::engine::kind::cpu, 0);  // outlives every thread's plans
+  return *instance;
+}
+
+dnnl::memory::data_type data_type(DType dtype) {
+  return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+bool has_bf16() {
+  static const bool has = [] {
+    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+  }();
+  return has;
+}
+
+void append(dnnl::post_ops& operations, Activation activation) {
+  using dnnl::algorithm;
+  switch (activation) {
+    case Activation::none:
+      return;
+    case Activation::gelu_tanh:
+      return operations.append_eltwise(1.0f, algorithm::eltwise_gelu_tanh, 0, 0);
+    case Activation::gelu:
+      return operations.append_eltwise(1.0f, algorithm::eltwise_gelu_erf, 0, 0);
+    case Activation::quick_gelu:
+      return operations.append_eltwise(1.0f, algorithm::eltwise_swish, 1.702f, 0);
+    case Activation::silu:
+      return operations.append_eltwise(1.0f, algorithm::eltwise_swish, 1.0f, 0);
+    case Activation::relu:
+      return operations.append_eltwise(1.0f, algorithm::eltwise_relu, 0, 0);
+  }
+}
+
+dnnl::primitive_attr attributes(const dnnl::post_ops& operations) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attributes.set_post_ops(operations);
+  return attributes;
+}
+
+void* scratch(int slot, int64_t bytes) {
+  struct Buffer {
+    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, &std::free};
+    int64_t bytes = 0;
+  };
+  thread_local Buffer buffers[scratch_slots];
+  Buffer& buffer = buffers[slot];
+  if (buffer.bytes < bytes) {
+    buffer.memory.reset();
+    buffer.bytes = (bytes + 4095) / 4096 * 4096;
+    buffer.memory.reset(std::aligned_alloc(64, buffer.bytes));
+    if (!buffer.memory) {
+      buffer.bytes = 0;
+      throw std::bad_alloc();
+    }
+  }
+  return buffer.memory.get();
+}
+
+View widened(const View& view, int slot) {
+  if (view.dtype != DType::bf16) return view;
+  const auto order = memory_order(view);
+  View wide = view;
+  wide.dtype = DType::f32;
+  wide.data = scratch(slot, view.numel() * size_of(DType::f32));
+  int64_t step = 1;
+  for (int i = view.rank - 1; i >= 0; --i) {
+    wide.stride[order[i]] = step;
+    step *= view.shape[order[i]];
+  }
+  if (view.numel() == 0) return wide;
+  const int last = order[view.rank - 1];
+  const int64_t length = view.shape[last], from_step = view.stride[last];
+  parallel_for(view.numel() / length, length, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t rest = row, offset = 0;
+      for (int i = view.rank - 2; i >= 0; --i) {
+        offset += rest % view.shape[order[i]] * view.stride[order[i]];
+        rest /= view.shape[order[i]];
+      }
+      const uint16_t* from = view.as<uint16_t>() + offset;
+      float* to = wide.as<float>() + row * length;
+      if (from_step == 1)
+        for (int64_t i = 0; i < length; ++i) to[i] = to_f32(from[i]);
+      else
+        for (int64_t i = 0; i < length; ++i) to[i] = to_f32(from[i * from_step]);
+    }
+  });
+  return wide;
+}
+
+void narrow_into(const View& f32, const View& bf16) {
+  if (f32.numel() == 0) return;
+  const int last = f32.rank - 1;
+  const int64_t length = f32.shape[last];
+  parallel_for(f32.numel() / length, length, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t rest = row, from_offset = 0, to_offset = 0;
+      for (int i = last - 1; i >= 0; --i) {
+        const int64_t index = rest % f32.shape[i];
+        from_offset += index * f32.stride[i];
+        to_offset += index * bf16.stride[i];
+        rest /= f32.shape[i];
+      }
+      const float* from = f32.as<float>() + from_offset;
+      uint16_t* to = bf16.as<uint16_t>() + to_offset;
+      for (int64_t i = 0; i < length; ++i) to[i] = to_bf16(from[i]);
+    }
+  });
+}
+
+void reorder(dnnl::memory& from, dnnl::memory& to) { dnnl::reorder(from, to).execute(stream(), from, to); }
+
+Plan::Plan(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+           std::initializer_list<Argument> arguments)
+    : primitive_(primitive), scratchpad_bytes_(static_cast<int64_t>(scratchpad.get_size())) {
+  for (const Argument& argument : arguments) {
+    memories_.emplace_back(argument.desc, engine(), nullptr);
+    if (argument.desc.get_size() > 0) arguments_.push_back({argument.name, memories_.back().get()});
+  }
+  memories_.emplace_back(scratchpad, engine(), nullptr);
+  if (scratchpad_bytes_ > 0) arguments_.push_back({DNNL_ARG_SCRATCHPAD, memories_.back().get()});
+}
+
+void Plan::run(std::initializer_list<void*> pointers) {
+  size_t i = 0;
+  for (void* pointer : pointers) {
+    dnnl_memory_t memory = memories_[i++].get();
+    if (pointer) dnnl::error::wrap_c_api(dnnl_memory_set_data_handle(memory, pointer), "oneDNN refused an argument");
+  }
+  if (scratchpad_bytes_ > 0) memories_.back().set_data_handle(scratch(scratchpad_slot, scratchpad_bytes_));
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(primitive_.get(), stream().get(), static_cast<int>(arguments_.size()), arguments_.data()),
+      "oneDNN could not run a primitive");
+}
+
+}  // namespace baton::kernels::cpu::onednn

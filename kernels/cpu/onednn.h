@@ -1,0 +1,117 @@
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/gemm.h"
+#include "kernels/view.h"
+
+// What gemm.cpp and conv.cpp share of oneDNN 2.6.
+namespace baton::kernels::cpu::onednn {
+
+const dnnl::engine& engine();
+
+dnnl::memory::data_type data_type(DType dtype);
+
+// True where oneDNN multiplies bf16 natively. Elsewhere operands are widened to f32 first, which is faster than its
+// emulation (AVX-512 without BF16) and works where it has none (AVX2). ONEDNN_MAX_CPU_ISA lowers what this sees.
+bool has_bf16();
+
+void append(dnnl::post_ops& operations, Activation activation);
+
+// Attributes with the scratchpad owned by the caller, as Plan needs it.
+dnnl::primitive_attr attributes(const dnnl::post_ops& operations = {});
+
+// Memory that a thread keeps for its next calls, 64-byte aligned; grows, never shrinks. `slot` tells apart buffers that
+// live at once.
+void* scratch(int slot, int64_t bytes);
+constexpr int scratchpad_slot = 0;  // used by Plan::run
+constexpr int first_free_slot = 1;
+constexpr int scratch_slots = 6;
+
+// bf16 values of a view as f32 in scratch memory, in the same order of dimensions in memory; an f32 view is returned as
+// it is.
+View widened(const View& view, int slot);
+// f32 [rows …] contiguous in the last dimension -> bf16 view of the same shape.
+void narrow_into(const View& f32, const View& bf16);
+
+// Copies between layouts and types; waits for the end.
+void reorder(dnnl::memory& from, dnnl::memory& to);
+
+// A compiled primitive and its argument memories, for use by one thread.
+class Plan {
+ public:
+  struct Argument {
+    int name;  // DNNL_ARG_…
+    dnnl::memory::desc desc;
+  };
+  Plan() = default;
+  Plan(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+       std::initializer_list<Argument> arguments);
+  // One pointer for each argument, in the order given above; those of absent (zero-size) arguments are ignored.
+  void run(std::initializer_list<void*> pointers);
+
+ private:
+  dnnl::primitive primitive_;
+  int64_t scratchpad_bytes_ = 0;
+  std::vector<dnnl::memory> memories_;  // the scratchpad is the last
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+// What a plan depends on: a fixed number of integers, compared as a whole.
+template <size_t N>
+struct Key {
+  std::array<int64_t, N> values{};
+  bool operator==(const Key&) const = default;
+};
+
+template <size_t N>
+struct KeyHash {
+  size_t operator()(const Key<N>& key) const {
+    uint64_t hash = 0x9e3779b97f4a7c15;
+    for (int64_t value : key.values) {
+      hash = (hash ^ static_cast<uint64_t>(value)) * 0xff51afd7ed558ccd;
+      hash ^= hash >> 32;
+    }
+    return hash;
+  }
+};
+
+// A bounded map from keys to plans. Each thread has its own, so that plans need no locks; oneDNN itself shares compiled
+// code between them.
+template <size_t N>
+class PlanCache {
+ public:
+  template <typename Make>
+  Plan& get(const Key<N>& key, const Make& make) {
+    if (auto found = plans_.find(key); found != plans_.end()) {
+      found->second.last_use = ++clock_;
+      return found->second.plan;
+    }
+    if (plans_.size() >= capacity) forget_oldest();
+    return plans_.emplace(key, Entry{make(), ++clock_}).first->second.plan;
+  }
+
+ private:
+  static constexpr size_t capacity = 512;
+  struct Entry {
+    Plan plan;
+    uint64_t last_use;
+  };
+  void forget_oldest() {
+    auto oldest = plans_.begin();
+    for (auto entry = plans_.begin(); entry != plans_.end(); ++entry)
+      if (entry->second.last_use < oldest->second.last_use) oldest = entry;
+    plans_.erase(oldest);
+  }
+  std::unordered_map<Key<N>, Entry, KeyHash<N>> plans_;
+  uint64_t clock_ = 0;
+};
+
+}  // namespace baton::kernels::cpu::onednn
