@@ -7,11 +7,12 @@ cleaned prompt with the end token, not padded; clip_ids those of the raw prompt 
 """
 
 import json
+from collections import Counter
 
 import sentencepiece
 from common import FOLDER
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer, T5Tokenizer
 
 TEXT = """a red panda sits in the snow and looks at the mountains
@@ -46,15 +47,26 @@ def make_t5(folder):
     return T5Tokenizer.from_pretrained(folder)
 
 
+def learn_merges(words, count):
+    """Byte-pair merges by frequency, ties by order of the pair: tokenizers' own trainer breaks ties differently from run to run."""
+    words, merges = [list(word) for word in words], []
+    for _ in range(count):
+        pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for word in words:
+            for index in range(len(word) - 1, 0, -1):
+                if (word[index - 1], word[index]) == best:
+                    word[index - 1:index + 1] = ["".join(best)]
+    return merges
+
+
 def make_clip(folder):
     """Ids as in CLIP: the 256 bytes, the same with </w>, the merges in order, then start and end of text."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    trainer = trainers.BpeTrainer(vocab_size=520, end_of_word_suffix="</w>", show_progress=False)
-    tokenizer.train_from_iterator(TEXT.splitlines(), trainer)
-    merges = [tuple(merge) for merge in json.loads(tokenizer.to_str())["model"]["merges"]]
+    split = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    words = [[*word[:-1], word[-1] + "</w>"] for word, _ in split.pre_tokenize_str(TEXT.lower())]
+    merges = learn_merges(words, 260)
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
