@@ -6,24 +6,29 @@ namespace baton {
 
 void visit(ConfigVisitor& v, GenerateConfig& c) {
   v("model", c.model, "pipeline folder (default: $BATON_MODEL, else assets/model)");
-  v("out", c.out, "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");
+  v("out", c.out,
+    "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");
   v("negative", c.negative, "what the picture should not show (used where guidance is above 1)");
   v("prompt_file", c.prompt_file, "read the prompt from this UTF-8 file");
   v("size", c.size, "WxH in pixels (default: the model's)");
   v("steps", c.steps, "denoising steps (default: the model's, else 30)", {0, 10000});
-  v("steps_per_expert", c.steps_per_expert, "steps of each expert, noisiest first; sets steps and boundaries", {0, 10000});
+  v("steps_per_expert", c.steps_per_expert, "steps of each expert, noisiest first; sets steps and boundaries",
+    {0, 10000});
   v("boundaries", c.boundaries, "noise levels at which the experts take over, falling, one fewer than experts", {0, 1});
-  v("guidance", c.guidance, "classifier-free guidance, one value or one per expert; 1 = off (default: the model's, else 5)", {0, 1000});
+  v("guidance", c.guidance,
+    "classifier-free guidance, one value or one per expert; 1 = off (default: the model's, else 5)", {0, 1000});
   v("sampler", c.sampler, "unipc, euler, heun or dpm++2m (default: the model's)");
   v("shift", c.shift, "flow shift of the noise schedule (default: the model's)", {0, 1000});
   v("sigmas", c.sigmas, "noise levels of the steps themselves, falling, without the final 0", {0, 1});
   v("seed", c.seed, "seed of the first picture; picture k uses seed + k", {0, INT64_MAX});
   v("count", c.count, "number of pictures", {1, 1'000'000});
   v("batch", c.batch, "pictures per forward pass", {1, 1024});
-  v.choice("rng", c.rng, {"torch", "philox"}, "torch: the noise of torch.Generator(\"cpu\"), as diffusers draws; philox: counter-keyed");
+  v.choice("rng", c.rng, {"torch", "philox"},
+           "torch: the noise of torch.Generator(\"cpu\"), as diffusers draws; philox: counter-keyed");
   v("init_image", c.init_image, "start from this picture (resized to --size) instead of noise");
   v("strength", c.strength, "with --init-image: 0 keeps the picture, 1 forgets it", {0, 1});
-  v("latents_out", c.latents_out, "also write the final latents to this .safetensors file (key latents, [B, C, T, H, W])");
+  v("latents_out", c.latents_out,
+    "also write the final latents to this .safetensors file (key latents, [B, C, T, H, W])");
   v("from_latents", c.from_latents, "decode these latents (key latents) instead of denoising");
   v("tile", c.tile, "decode pictures larger than this many pixels a side in tiles of this size", {64, 65536});
   v("like", c.like, "take all settings from a PNG that Baton made; other flags override");
@@ -33,7 +38,8 @@ void visit(ConfigVisitor& v, GenerateConfig& c) {
 
 void resolve(GenerateConfig& c) {
   check(c.steps_per_expert.empty() || c.boundaries.empty(), "generate: give steps_per_expert or boundaries, not both");
-  check(c.sigmas.empty() || c.steps_per_expert.empty(), "generate: sigmas already say how many steps there are; steps_per_expert must go");
+  check(c.sigmas.empty() || c.steps_per_expert.empty(),
+        "generate: sigmas already say how many steps there are; steps_per_expert must go");
   check(c.sigmas.empty() || c.steps == 0, "generate: sigmas already say how many steps there are; steps must go");
   check(c.prompt.empty() || c.prompt_file.empty(), "generate: give a prompt or prompt_file, not both");
   check(c.from_latents.empty() || c.init_image.empty(), "generate: give init_image or from_latents, not both");

@@ -5,8 +5,8 @@
 
 #include "engine/config/visitor.h"
 
-// The options of `baton generate`: each is a flag (--init-image), a key of a YAML config (init_image) and an override. What each means stands in
-// visit() (generate_config.cpp).
+// The options of `baton generate`: each is a flag (--init-image), a key of a YAML config (init_image) and an override.
+// What each means stands in visit() (generate_config.cpp).
 namespace baton {
 
 enum class NoiseSource { torch, philox };
@@ -17,7 +17,7 @@ struct GenerateConfig {
   std::string out;
   std::string negative;
   std::string prompt_file;
-  std::string size;  // "WxH"; empty: the model's
+  std::string size;   // "WxH"; empty: the model's
   int64_t steps = 0;  // 0: the model's
   std::vector<int64_t> steps_per_expert;
   std::vector<double> boundaries;

@@ -1,0 +1,174 @@
+#include "engine/io/pipeline_directory.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/io/model_config.h"
+#include "engine/io/stored_parameters.h"
+
+namespace baton {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int most_experts = 64, most_text_encoders = 8;
+
+// A part's entry is ["library", "Class"]; [null, null] means absent.
+std::optional<std::string> part_class(JsonReader& index, const std::string& part) {
+  if (!index.has(part)) return std::nullopt;
+  const Json& entry = index.raw(part);
+  check(entry.is_array() && entry.size() == 2, "{}: expected [\"library\", \"Class\"]", index.where(part));
+  if (entry[1].is_null()) return std::nullopt;
+  check(entry[1].is_string(), "{}: expected [\"library\", \"Class\"]", index.where(part));
+  return entry[1].get<std::string>();
+}
+
+void expect_class(JsonReader& index, const std::string& part, std::initializer_list<std::string_view> known) {
+  const auto found = part_class(index, part);
+  check(found.has_value(), "{}: the pipeline has no {}", index.where(part), part);
+  check(std::find(known.begin(), known.end(), *found) != known.end(), "{}: the class {} is unknown; known: {}",
+        index.where(part), *found, fmt::join(known, ", "));
+}
+
+template <typename Model, typename Config>
+std::unique_ptr<Model> load(const Path& folder, const Config& config, DType compute) {
+  TensorStore store(folder);
+  StoredParameters parameters(store);
+  auto model = std::make_unique<Model>(config, parameters, compute);
+  parameters.finish();
+  return model;
+}
+
+}  // namespace
+
+std::string numbered(const std::string& name, int index) {
+  return index == 0 ? name : fmt::format("{}_{}", name, index + 1);
+}
+
+PipelineDirectory::PipelineDirectory(const Path& folder) : path_(folder) {
+  check(fs::is_directory(folder),
+        "{}: no such folder; a model is a folder with model_index.json, as diffusers saves a pipeline",
+        folder.string());
+  read_index();
+  for (int i = 0; i < experts(); ++i)
+    expert_configs_.push_back(read_wan_transformer_config(expert_folder(i) / "config.json"));
+  check_experts_agree();
+  vae_config_ = read_wan_vae_config(path_ / "vae" / "config.json");
+  check(vae_config_.z_dim == expert_configs_[0].in_channels && vae_config_.z_dim == expert_configs_[0].out_channels,
+        "{}: the VAE's latents have {} channels, the denoiser reads {} and writes {}", folder.string(),
+        vae_config_.z_dim, expert_configs_[0].in_channels, expert_configs_[0].out_channels);
+}
+
+void PipelineDirectory::read_index() {
+  JsonReader index = JsonReader::file(path_ / "model_index.json");
+  const auto name = index.required<std::string>("_class_name");
+  check(name == "WanPipeline", "{}: the pipeline class {} is unknown; known: WanPipeline", index.where("_class_name"),
+        name);
+  check(!index.optional("expand_timesteps", false), "{}: per-token timesteps (Wan 2.2 TI2V) are not supported",
+        index.where("expand_timesteps"));
+  int count = 0;
+  while (count < most_experts && part_class(index, numbered("transformer", count))) ++count;
+  check(count > 0, "{}: the pipeline has no transformer", index.where("transformer"));
+  for (int i = 0; i < count; ++i) expect_class(index, numbered("transformer", i), {"WanTransformer3DModel"});
+
+  std::vector<double> boundaries = index.optional("boundary_ratios", std::vector<double>{});
+  if (index.has("boundary_ratio")) {
+    const double ratio = index.required<double>("boundary_ratio");
+    check(boundaries.empty() || boundaries == std::vector{ratio}, "{} is {}, but boundary_ratios are {}",
+          index.where("boundary_ratio"), ratio, boundaries);
+    boundaries = {ratio};
+  }
+  check(static_cast<int>(boundaries.size()) + 1 == count, "{}: {} experts need {} boundaries, there are {}",
+        index.where("boundary_ratios"), count, count - 1, boundaries.size());
+  ranges_ = ExpertRanges(boundaries);
+  check(!index.has("shared"), "{}: experts that share tensors are not supported yet", index.where("shared"));
+
+  for (int i = 0; i < most_text_encoders && part_class(index, numbered("text_encoder", i)); ++i) {
+    expect_class(index, numbered("text_encoder", i), {"UMT5EncoderModel", "T5EncoderModel", "CLIPTextModel"});
+    expect_class(index, numbered("tokenizer", i),
+                 {"T5Tokenizer", "T5TokenizerFast", "CLIPTokenizer", "CLIPTokenizerFast"});
+    architectures_.push_back(*part_class(index, numbered("text_encoder", i)));
+  }
+  check(!architectures_.empty(), "{}: the pipeline has no text_encoder", index.where("text_encoder"));
+  expect_class(index, "vae", {"AutoencoderKLWan"});
+  if (index.has("baton")) {
+    JsonReader baton = index.object("baton");
+    if (baton.has("defaults")) read_defaults(baton.object("defaults"));
+    baton.finish();
+  }
+  index.ignore({"_diffusers_version", "_name_or_path", "scheduler", "transformer_2"});
+  index.finish();
+}
+
+void PipelineDirectory::read_defaults(JsonReader r) {
+  if (r.has("steps")) defaults_.steps = r.required<int64_t>("steps");
+  if (r.has("width")) defaults_.width = r.required<int64_t>("width");
+  if (r.has("height")) defaults_.height = r.required<int64_t>("height");
+  if (r.has("sampler")) defaults_.sampler = r.required<std::string>("sampler");
+  if (r.has("shift")) defaults_.shift = r.required<double>("shift");
+  defaults_.guidance = r.optional("guidance", std::vector<double>{});
+  defaults_.max_sequence_length = r.optional<int64_t>("max_sequence_length", defaults_.max_sequence_length);
+  check(defaults_.max_sequence_length >= 2 && defaults_.max_sequence_length <= 65536, "{} is {}, expected 2 to 65536",
+        r.where("max_sequence_length"), defaults_.max_sequence_length);
+  r.finish();
+}
+
+// The latent is handed from one expert to the next, so they must read and write the same kind.
+void PipelineDirectory::check_experts_agree() const {
+  const WanTransformerConfig& first = expert_configs_[0];
+  for (int i = 1; i < experts(); ++i) {
+    const WanTransformerConfig& c = expert_configs_[i];
+    check(c.in_channels == first.in_channels && c.out_channels == first.out_channels &&
+              c.patch_size == first.patch_size && c.text_dim == first.text_dim,
+          "{}: in_channels, out_channels, patch_size and text_dim differ from those of {}",
+          (expert_folder(i) / "config.json").string(), (expert_folder(0) / "config.json").string());
+  }
+}
+
+Path PipelineDirectory::expert_folder(int expert) const { return path_ / numbered("transformer", expert); }
+Path PipelineDirectory::tokenizer_folder(int index) const { return path_ / numbered("tokenizer", index); }
+
+int64_t PipelineDirectory::size_multiple() const {
+  const auto& patch = expert_configs_[0].patch_size;
+  return vae_config_.scale_factor_spatial * std::max(patch[1], patch[2]);
+}
+
+std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType compute) const {
+  return load<WanTransformer>(expert_folder(expert), expert_configs_[expert], compute);
+}
+
+std::unique_ptr<TextEncoder> PipelineDirectory::load_text_encoder(int index, DType compute) const {
+  const Path folder = path_ / numbered("text_encoder", index);
+  if (architectures_[index] == "CLIPTextModel")
+    return load<ClipText>(folder, read_clip_text_config(folder / "config.json"), compute);
+  return load<T5Encoder>(folder, read_t5_config(folder / "config.json", architectures_[index]), compute);
+}
+
+std::unique_ptr<WanVae> PipelineDirectory::load_vae(DType compute) const {
+  return load<WanVae>(path_ / "vae", vae_config_, compute);
+}
+
+int64_t PipelineDirectory::expert_bytes(int expert) const {
+  const TensorStore store(expert_folder(expert));
+  int64_t bytes = 0;
+  for (const std::string& name : store.names()) bytes += store.entry(name).end - store.entry(name).begin;
+  return bytes;
+}
+
+std::string PipelineDirectory::hash() const {
+  if (const Path manifest = path_ / "manifest.json"; fs::exists(manifest)) return hash_file(manifest);
+  std::vector<std::string> lines;
+  for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    std::string line = fs::relative(entry.path(), path_).string();
+    const TensorStore store(entry.path());
+    for (const std::string& name : store.names()) line += fmt::format(" {}:{}", name, store.entry(name).end);
+    lines.push_back(line);
+  }
+  std::sort(lines.begin(), lines.end());
+  return hash_bytes(fmt::format("{}", fmt::join(lines, "\n")));
+}
+
+}  // namespace baton

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/diffusion/experts.h"
+#include "engine/io/file.h"
+#include "engine/io/json.h"
+#include "engine/models/text_encoder.h"
+#include "engine/models/wan_transformer.h"
+#include "engine/models/wan_vae.h"
+
+namespace baton {
+
+// What a model suggests when the user says nothing: model_index.json -> "baton": {"defaults": {…}}.
+struct PipelineDefaults {
+  std::optional<int64_t> steps, width, height;
+  std::optional<std::string> sampler;
+  std::optional<double> shift;
+  std::vector<double> guidance;
+  int64_t max_sequence_length = 512;  // of a text in tokens, padding included: WanPipeline's default
+};
+
+// A folder in diffusers' layout (WanPipeline), extended to any number of experts and text encoders:
+//   model_index.json   transformer/ transformer_2/ …   text_encoder/ (text_encoder_2/ …)   tokenizer/ (tokenizer_2/ …)
+//   vae/   scheduler/
+// Opening it checks the definition; weights are read when a part is loaded, so a part that nobody uses costs nothing.
+class PipelineDirectory {
+ public:
+  explicit PipelineDirectory(const Path& folder);
+
+  const Path& path() const { return path_; }
+  const ExpertRanges& ranges() const { return ranges_; }
+  int experts() const { return ranges_.count(); }
+  Path expert_folder(int expert) const;  // expert 0 is the noisiest
+  const std::vector<WanTransformerConfig>& expert_configs() const { return expert_configs_; }
+  const WanVaeConfig& vae_config() const { return vae_config_; }
+  const PipelineDefaults& defaults() const { return defaults_; }
+  int text_encoders() const { return static_cast<int>(architectures_.size()); }
+  Path tokenizer_folder(int index) const;
+  Path scheduler_file() const { return path_ / "scheduler" / "scheduler_config.json"; }
+  int64_t size_multiple() const;  // pictures must be a multiple of this many pixels both ways
+
+  // Constant models for sampling, computing in `compute`.
+  std::unique_ptr<WanTransformer> load_expert(int expert, DType compute) const;
+  std::unique_ptr<TextEncoder> load_text_encoder(int index, DType compute) const;
+  std::unique_ptr<WanVae> load_vae(DType compute) const;
+
+  int64_t expert_bytes(int expert) const;  // of the weights on disk
+  // Names the weights: of the manifest's hashes where there is a manifest.json, else of the headers and sizes of all
+  // weight files.
+  std::string hash() const;
+
+ private:
+  void read_index();
+  void read_defaults(JsonReader defaults);
+  void check_experts_agree() const;
+
+  Path path_;
+  ExpertRanges ranges_;
+  std::vector<WanTransformerConfig> expert_configs_;
+  std::vector<std::string> architectures_;  // of the text encoders
+  WanVaeConfig vae_config_;
+  PipelineDefaults defaults_;
+};
+
+// "name", "name_2", "name_3", … for index 0, 1, 2, …: how diffusers counts its parts.
+std::string numbered(const std::string& name, int index);
+
+}  // namespace baton
