@@ -4,11 +4,13 @@
 
 namespace baton::kernels {
 
-// target (+)= sum of source over the dimensions along which target was broadcast (size 1, or missing in front).
-// source [..., any strides] f32 or bf16; target contiguous, f32 or bf16. Sums are kept in f32, in a fixed order.
+// target (+)= scale * sum of source over the dimensions along which target was broadcast (size 1, or missing in front).
+// source [..., any strides] f32 or bf16; target contiguous, f32 or bf16. Sums are kept in f32, in an order that depends
+// on the shapes alone.
 struct SumToArgs {
   View source, target;
   bool accumulate;
+  float scale = 1;
 };
 
 namespace cpu {

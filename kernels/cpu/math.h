@@ -1,0 +1,64 @@
+// Functions of f32 vectors: see kernels/cpu/simd.h for how this is compiled. NaN in, NaN out.
+#if defined(BATON_KERNELS_CPU_MATH) == defined(HWY_TARGET_TOGGLE)  // once per target
+#ifdef BATON_KERNELS_CPU_MATH
+#undef BATON_KERNELS_CPU_MATH
+#else
+#define BATON_KERNELS_CPU_MATH
+#endif
+
+#include "kernels/cpu/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace baton::kernels::cpu::HWY_NAMESPACE {
+
+HWY_INLINE Vector constant(float value) { return hn::Set(lanes, value); }
+
+// c[0] + c[1] x + c[2] x^2 + …
+template <size_t N>
+HWY_INLINE Vector polynomial(Vector x, const float (&c)[N]) {
+  Vector sum = constant(c[N - 1]);
+  for (size_t i = N - 1; i-- > 0;) sum = hn::MulAdd(sum, x, constant(c[i]));
+  return sum;
+}
+
+// e^x within 1e-7 relative: x = n ln 2 + r with |r| <= ln 2 / 2, a minimax polynomial for e^r (its own error is 2e-9),
+// times 2^n in two steps so that results near both ends of the range come out as they should (denormal, infinity).
+HWY_INLINE Vector exp_of(Vector x) {
+  const hn::RebindToSigned<Lanes> integers;
+  // The second operand of Min and Max is what a NaN gets through.
+  const Vector clamped = hn::Max(constant(-104.0f), hn::Min(constant(89.0f), x));
+  const auto n = hn::NearestInt(hn::Mul(clamped, constant(1.44269504f)));
+  const Vector whole = hn::ConvertTo(lanes, n);
+  const Vector r =
+      hn::NegMulAdd(whole, constant(1.42860677e-6f), hn::NegMulAdd(whole, constant(0.693145752f), clamped));
+  const Vector e = polynomial(r, {1.0f, 1.00000003632f, 0.499999920798f, 0.166664201699f, 0.0416682255766f,
+                                  0.00837481580293f, 0.00138368456035f});
+  const auto power_of_two = [&](auto k) {
+    return hn::BitCast(lanes, hn::ShiftLeft<23>(hn::Add(k, hn::Set(integers, 127))));
+  };
+  const auto half = hn::ShiftRight<1>(n);
+  return hn::Mul(hn::Mul(e, power_of_two(half)), power_of_two(hn::Sub(n, half)));
+}
+
+// 1 / (1 + e^-x)
+HWY_INLINE Vector sigmoid(Vector x) { return hn::Div(constant(1), hn::Add(constant(1), exp_of(hn::Neg(x)))); }
+
+// The standard normal distribution: cumulative P(X <= x) and e^(-x^2 / 2). With z = |x| / sqrt 2, erfc(z) = e^(-z^2) t
+// P(t) where t = 1 / (1 + 0.4 z) and P is a minimax polynomial on t in [0.19, 1] (relative error 1e-8).
+struct Normal {
+  Vector cumulative, bell;
+};
+HWY_INLINE Normal normal(Vector x) {
+  const Vector bell = exp_of(hn::Mul(hn::Mul(x, x), constant(-0.5f)));
+  const Vector t = hn::Div(constant(1), hn::MulAdd(hn::Abs(x), constant(0.4f * 0.707106781f), constant(1)));
+  const Vector p =
+      polynomial(t, {0.225705558595f, 0.224978305278f, 0.214700533153f, 0.130700130742f, 0.269113059185f,
+                     -0.278863612792f, 0.540818052223f, -0.493849216348f, 0.195903015456f, -0.0292058171833f});
+  const Vector tail = hn::Mul(hn::Mul(constant(0.5f), bell), hn::Mul(t, p));
+  return {hn::IfThenElse(hn::Lt(x, hn::Zero(lanes)), tail, hn::Sub(constant(1), tail)), bell};
+}
+
+}  // namespace baton::kernels::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
