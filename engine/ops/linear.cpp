@@ -123,7 +123,11 @@ Tensor linear(const Tensor& x, const PackedWeight& weight, const Tensor& bias, A
   check(static_cast<bool>(weight), "linear: the packed weight is empty");
   const PackedWeight::Impl& packed = *weight.impl_;
   check_arguments(x, {packed.n, packed.k}, packed.dtype, bias);
-  const kernels::View b{.data = packed.data.raw(), .dtype = packed.dtype, .rank = 2, .shape = {packed.k, packed.n}};
+  const kernels::View b{.data = packed.data.raw(),
+                        .dtype = packed.dtype,
+                        .rank = 2,
+                        .shape = {packed.k, packed.n},
+                        .stride = {packed.n, 1}};
   const Tensor vector = !bias || bias.is_contiguous() ? bias : contiguous(bias.detach());
   Tensor y = like_rows(x, packed.n, x.dtype());
   kernels::cpu::gemm({.a = as_rows(x).view(),

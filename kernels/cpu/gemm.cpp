@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "kernels/convert.h"
 #include "kernels/cpu/onednn.h"
 
 namespace baton::kernels::cpu {
@@ -20,11 +21,15 @@ struct Matrix {
     batch = view.rank == 3 ? view.shape[0] : 1;
     rows = view.shape[at], columns = view.shape[at + 1];
     row_step = view.stride[at], column_step = view.stride[at + 1];
-    if (columns == 1 && row_step != 1) column_step = 1;
-    if (rows == 1 && column_step != 1) row_step = 1;
-    if (column_step == 1 && (rows == 1 || columns == 1)) row_step = rows == 1 ? columns : std::max(row_step, columns);
-    const bool row_major = column_step == 1 && row_step >= columns, column_major = row_step == 1 && column_step >= rows;
-    if (!row_major && !column_major) throw std::logic_error("gemm: a matrix has no contiguous dimension");
+    if ((columns == 1 || column_step == 1) && (rows == 1 || row_step >= columns)) {
+      column_step = 1;
+      if (rows == 1) row_step = columns;
+    } else if ((rows == 1 || row_step == 1) && (columns == 1 || column_step >= rows)) {
+      row_step = 1;
+      if (columns == 1) column_step = rows;
+    } else {
+      throw std::logic_error("gemm: a matrix has no contiguous dimension");
+    }
     batch_step = batch > 1 ? view.stride[0] : rows * columns;
   }
   memory::desc desc(DType dtype, bool batched) const {
@@ -80,9 +85,12 @@ void gemm_widened(const GemmArgs& args) {
   else
     wide.b = onednn::widened(args.b, onednn::first_free_slot + 1);
   if (args.bias) wide.bias = onednn::widened(args.bias, onednn::first_free_slot + 2);
-  if (args.c.dtype == DType::bf16) wide.c = onednn::widened(args.c, onednn::first_free_slot + 3);
+  if (args.c.dtype == DType::bf16) {
+    constexpr int slot = onednn::first_free_slot + 3;
+    wide.c = args.accumulate ? onednn::widened(args.c, slot) : onednn::scratch_like(args.c, DType::f32, slot);
+  }
   gemm(wide);
-  if (args.c.dtype == DType::bf16) onednn::narrow_into(wide.c, args.c);
+  if (args.c.dtype == DType::bf16) copy({wide.c, args.c});
 }
 
 }  // namespace
@@ -108,11 +116,18 @@ int64_t packed_b_bytes(int64_t k, int64_t n, DType dtype) {
 }
 
 void pack_b(const View& b, DType dtype, void* packed) {
-  const View source = onednn::has_bf16() ? b : onednn::widened(b, onednn::first_free_slot);
+  View source = b;
+  if (!onednn::has_bf16() && dtype == DType::bf16) {  // values rounded to bf16, kept as f32
+    if (b.dtype == DType::f32) {
+      source = onednn::scratch_like(b, DType::bf16, onednn::first_free_slot + 1);
+      copy({b, source});
+    }
+    source = onednn::widened(source, onednn::first_free_slot);
+    dtype = DType::f32;
+  }
   const Matrix matrix(source);
   memory from(matrix.desc(source.dtype, false), onednn::engine(), source.data);
-  memory to(packed_desc(matrix.rows, matrix.columns, onednn::has_bf16() ? dtype : DType::f32), onednn::engine(),
-            packed);
+  memory to(packed_desc(matrix.rows, matrix.columns, dtype), onednn::engine(), packed);
   onednn::reorder(from, to);
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <new>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/convert.h"
 
 namespace baton::kernels::cpu::onednn {
 namespace {
@@ -12,20 +12,6 @@ namespace {
 const dnnl::stream& stream() {
   thread_local const dnnl::stream instance(engine());
   return instance;
-}
-
-float to_f32(uint16_t bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-uint16_t to_bf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
 // The dimensions of a view from the largest stride to the smallest: its order in memory.
@@ -102,56 +88,24 @@ void* scratch(int slot, int64_t bytes) {
   return buffer.memory.get();
 }
 
-View widened(const View& view, int slot) {
-  if (view.dtype != DType::bf16) return view;
+View scratch_like(const View& view, DType dtype, int slot) {
   const auto order = memory_order(view);
-  View wide = view;
-  wide.dtype = DType::f32;
-  wide.data = scratch(slot, view.numel() * size_of(DType::f32));
+  View copy = view;
+  copy.dtype = dtype;
+  copy.data = scratch(slot, view.numel() * size_of(dtype));
   int64_t step = 1;
   for (int i = view.rank - 1; i >= 0; --i) {
-    wide.stride[order[i]] = step;
+    copy.stride[order[i]] = step;
     step *= view.shape[order[i]];
   }
-  if (view.numel() == 0) return wide;
-  const int last = order[view.rank - 1];
-  const int64_t length = view.shape[last], from_step = view.stride[last];
-  parallel_for(view.numel() / length, length, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, offset = 0;
-      for (int i = view.rank - 2; i >= 0; --i) {
-        offset += rest % view.shape[order[i]] * view.stride[order[i]];
-        rest /= view.shape[order[i]];
-      }
-      const uint16_t* from = view.as<uint16_t>() + offset;
-      float* to = wide.as<float>() + row * length;
-      if (from_step == 1)
-        for (int64_t i = 0; i < length; ++i) to[i] = to_f32(from[i]);
-      else
-        for (int64_t i = 0; i < length; ++i) to[i] = to_f32(from[i * from_step]);
-    }
-  });
-  return wide;
+  return copy;
 }
 
-void narrow_into(const View& f32, const View& bf16) {
-  if (f32.numel() == 0) return;
-  const int last = f32.rank - 1;
-  const int64_t length = f32.shape[last];
-  parallel_for(f32.numel() / length, length, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, from_offset = 0, to_offset = 0;
-      for (int i = last - 1; i >= 0; --i) {
-        const int64_t index = rest % f32.shape[i];
-        from_offset += index * f32.stride[i];
-        to_offset += index * bf16.stride[i];
-        rest /= f32.shape[i];
-      }
-      const float* from = f32.as<float>() + from_offset;
-      uint16_t* to = bf16.as<uint16_t>() + to_offset;
-      for (int64_t i = 0; i < length; ++i) to[i] = to_bf16(from[i]);
-    }
-  });
+View widened(const View& view, int slot) {
+  if (view.dtype != DType::bf16) return view;
+  const View wide = scratch_like(view, DType::f32, slot);
+  copy({view, wide});
+  return wide;
 }
 
 void reorder(dnnl::memory& from, dnnl::memory& to) { dnnl::reorder(from, to).execute(stream(), from, to); }

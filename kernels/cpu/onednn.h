@@ -35,11 +35,10 @@ constexpr int scratchpad_slot = 0;  // used by Plan::run
 constexpr int first_free_slot = 1;
 constexpr int scratch_slots = 6;
 
-// bf16 values of a view as f32 in scratch memory, in the same order of dimensions in memory; an f32 view is returned as
-// it is.
+// A view of the same shape and order of dimensions in memory, without gaps, in scratch memory.
+View scratch_like(const View& view, DType dtype, int slot);
+// The values of a bf16 view as f32 in scratch memory; an f32 view is returned as it is.
 View widened(const View& view, int slot);
-// f32 [rows …] contiguous in the last dimension -> bf16 view of the same shape.
-void narrow_into(const View& f32, const View& bf16);
 
 // Copies between layouts and types; waits for the end.
 void reorder(dnnl::memory& from, dnnl::memory& to);
