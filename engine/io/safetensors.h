@@ -26,8 +26,8 @@ class SafetensorsFile {
   std::vector<std::string> names() const;  // sorted
   bool contains(std::string_view name) const { return header_.tensors.contains(name); }
 
-  // F32, BF16, F16, F64, I64, I32 and U8 of up to 6 dimensions; anything else is refused here, by name, and harms
-  // nobody before.
+  // F32, BF16, F16, F64, I64, I32 and U8 of up to kernels::max_rank dimensions; anything else is refused here, by name,
+  // and harms nobody before.
   Tensor tensor(std::string_view name) const;
 
   // Gives the pages back that reading has brought in (weights that were packed are not read again). They come back when
@@ -36,8 +36,8 @@ class SafetensorsFile {
 
  private:
   Path path_;
+  size_t bytes_ = 0;  // before mapping_, whose initialiser sets it
   std::shared_ptr<const void> mapping_;
-  size_t bytes_ = 0;
   SafetensorsHeader header_;
 };
 

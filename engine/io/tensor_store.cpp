@@ -50,8 +50,8 @@ void TensorStore::open_index(const Path& index) {
   for (const std::string& name : map.keys()) {
     const std::string shard = map.required<std::string>(name);
     // A file beside the index and nothing else: no folder, no way up, no hidden file.
-    check(shard.find_first_of(std::string_view("/\\\0", 3)) == shard.npos && !shard.starts_with('.') &&
-              shard.ends_with(".safetensors"),
+    check(shard.find('\0') == shard.npos, "{}: a NUL byte in a file name", map.where(name));
+    check(shard.find_first_of("/\\") == shard.npos && !shard.starts_with('.') && shard.ends_with(".safetensors"),
           "{}: '{}' is not the plain name of a .safetensors file", map.where(name), shard);
     shard_of.emplace(name, shard);
     shards.insert(shard);

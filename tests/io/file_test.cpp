@@ -1,0 +1,127 @@
+#include "engine/io/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "tests/io/scratch.h"
+
+namespace baton {
+namespace {
+
+using test::error_of;
+using test::Scratch;
+using test::slurp;
+using ::testing::HasSubstr;
+
+TEST(File, ReadsWithinItsLimit) {
+  const Scratch scratch;
+  const std::string text("a\0b\n", 4);
+  scratch.put("a", text);
+  EXPECT_EQ(read_file(scratch / "a", 4), text);
+  EXPECT_REFUSED(read_file(scratch / "a", 3), "4 bytes, at most 3 are accepted here");
+  EXPECT_EQ(read_file(scratch.put("empty", ""), 0), "");
+  EXPECT_REFUSED(read_file(scratch / "none", 3), "none: reading failed: No such file");
+  EXPECT_REFUSED(read_file(scratch.path(), 3), "not a regular file");
+  ASSERT_EQ(::mkfifo((scratch / "fifo").c_str(), 0600), 0);
+  EXPECT_REFUSED(read_file(scratch / "fifo", 3), "not a regular file");  // and does not wait for a writer
+}
+
+TEST(File, HashIsXxh3) {
+  const Scratch scratch;
+  EXPECT_EQ(hash_bytes(""),
+            "99aa06d3014798d86001c324468d497f");  // the value that the xxHash specification gives for no input
+  std::string big(3'000'000, 'x');
+  big[1'500'000] = 'y';
+  EXPECT_EQ(hash_file(scratch.put("big", big)), hash_bytes(big));
+  EXPECT_NE(hash_bytes(big), hash_bytes(std::string(3'000'000, 'x')));
+}
+
+TEST(File, WritesReplaceAtOnce) {
+  const Scratch scratch;
+  write_file(scratch / "a", "first");
+  {
+    AtomicFile file(scratch / "a");
+    file.write("sec");
+    EXPECT_EQ(slurp(scratch / "a"), "first");
+    file.write("ond");
+    file.commit();
+  }
+  EXPECT_EQ(slurp(scratch / "a"), "second");
+  EXPECT_EQ(scratch.entries(), 1);
+}
+
+TEST(File, AbandonedWritesLeaveNothing) {
+  const Scratch scratch;
+  write_file(scratch / "a", "first");
+  { AtomicFile(scratch / "a").write("half"); }
+  EXPECT_EQ(slurp(scratch / "a"), "first");
+  EXPECT_EQ(scratch.entries(), 1);
+}
+
+TEST(File, TakesOverWhatAKilledWriterLeft) {
+  const Scratch scratch;
+  scratch.put(".a.partial", "a long rest of an earlier attempt");
+  write_file(scratch / "a", "new");
+  EXPECT_EQ(slurp(scratch / "a"), "new");
+  EXPECT_EQ(scratch.entries(), 1);
+}
+
+TEST(File, SecondWriterIsRefused) {
+  const Scratch scratch;
+  AtomicFile first(scratch / "a");
+  EXPECT_THAT(error_of<RunError>([&] { AtomicFile second(scratch / "a"); }),
+              HasSubstr("another process is writing it"));
+  first.write("x");
+  first.commit();
+  EXPECT_EQ(slurp(scratch / "a"), "x");
+}
+
+TEST(File, FollowsLinksAndSparesDevices) {
+  const Scratch scratch;
+  scratch.put("real", "old");
+  std::filesystem::create_symlink("real", scratch / "link");
+  write_file(scratch / "link", "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "link"));
+  EXPECT_EQ(slurp(scratch / "real"), "new");
+  EXPECT_REFUSED(write_file("/dev/null", "x"), "exists and is not a regular file");
+  EXPECT_REFUSED(write_file(scratch.path(), "x"), "exists and is not a regular file");
+  EXPECT_REFUSED(write_file(scratch / "no/such/folder", "x"), "No such file or directory; check the path");
+}
+
+// A limit on the size of files stands for a full disk: write() fails half-way.
+TEST(File, FailedWriteLeavesTheOldFile) {
+  const Scratch scratch;
+  write_file(scratch / "a", "first");
+  rlimit old;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  const rlimit small = {65536, old.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string message = error_of<RunError>([&] { write_file(scratch / "a", std::string(1 << 20, 'x')); });
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_THAT(message, HasSubstr("a: writing failed: File too large"));
+  EXPECT_EQ(slurp(scratch / "a"), "first");
+  EXPECT_EQ(scratch.entries(), 1);
+}
+
+TEST(File, FullDiskLeavesTheOldFile) {
+  const Scratch scratch;
+  if (::mount("tmpfs", scratch.path().c_str(), "tmpfs", 0, "size=64k") != 0)
+    GTEST_SKIP() << "may not mount a small file system here";
+  write_file(scratch / "a", "first");
+  const std::string message = error_of<RunError>([&] { write_file(scratch / "a", std::string(1 << 20, 'x')); });
+  EXPECT_THAT(message, HasSubstr("a: writing failed: No space left on device; free some space and run again"));
+  EXPECT_EQ(slurp(scratch / "a"), "first");
+  EXPECT_EQ(scratch.entries(), 1);
+  ::umount2(scratch.path().c_str(), MNT_DETACH);
+}
+
+}  // namespace
+}  // namespace baton

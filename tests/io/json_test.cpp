@@ -1,0 +1,96 @@
+#include "engine/io/json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/io/scratch.h"
+
+namespace baton {
+namespace {
+
+using test::Scratch;
+
+std::string nested(int depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+TEST(Json, RefusesWhatStrangersSend) {
+  EXPECT_EQ(parse_json(R"({"a":[1,"ü",null]})", "t").dump(), R"({"a":[1,"ü",null]})");
+  EXPECT_NO_THROW(parse_json(nested(64), "t"));
+  EXPECT_REFUSED(parse_json(nested(65), "t"), "t: JSON nested deeper than 64 levels");
+  EXPECT_REFUSED(parse_json(std::string(1'000'000, '['), "t"), "nested deeper");
+  EXPECT_REFUSED(parse_json(R"({"a":1,"b":{"c":1,"c":2}})", "t"), "t: the key 'c' is there twice");
+  EXPECT_NO_THROW(parse_json(R"([{"a":1},{"a":2},{"b":{"a":1},"a":3}])", "t"));
+  EXPECT_REFUSED(parse_json(std::string("{}\0{}", 5), "t"), "NUL");
+  for (const char* bad : {"", "{", "{} {}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "// x\n{}", "\"\xff\"",
+                          "\"\xed\xa0\x80\"", "[1,]", "1e999"})
+    EXPECT_REFUSED(parse_json(bad, "t"), "t: not valid JSON") << bad;
+}
+
+TEST(Json, FilesComeBack) {
+  const Scratch scratch;
+  write_json(scratch / "a.json", {{"b", 1}, {"a", {1.5, "x"}}});
+  EXPECT_EQ(test::slurp(scratch / "a.json"), "{\n  \"a\": [\n    1.5,\n    \"x\"\n  ],\n  \"b\": 1\n}\n");
+  EXPECT_EQ(read_json(scratch / "a.json")["b"], 1);
+  EXPECT_REFUSED(read_json(scratch / "a.json", 5), "at most 5 are accepted");
+  EXPECT_REFUSED(write_json(scratch / "b.json", Json("\xff")), "cannot be written as JSON");
+  EXPECT_EQ(scratch.entries(), 1);
+}
+
+TEST(JsonReader, GivesTypedValues) {
+  JsonReader r = JsonReader::text(
+      R"({"n":3,"big":9007199254740993,"x":1.5,"whole":2,"yes":true,"s":"t","list":[1,2],"flags":[true,false],)"
+      R"("nothing":null,"inner":{"k":[0.5]},"parts":[{"id":1},{"id":2}],"mixed":[null,"a"]})",
+      "c.json");
+  EXPECT_EQ(r.required<int>("n"), 3);
+  EXPECT_EQ(r.required<int64_t>("big"), 9007199254740993);
+  EXPECT_EQ(r.required<float>("x"), 1.5f);
+  EXPECT_EQ(r.required<double>("whole"), 2.0);
+  EXPECT_TRUE(r.required<bool>("yes"));
+  EXPECT_EQ(r.required<std::string>("s"), "t");
+  EXPECT_EQ(r.required<std::vector<int>>("list"), (std::vector{1, 2}));
+  EXPECT_EQ(r.required<std::vector<bool>>("flags"), (std::vector{true, false}));
+  EXPECT_EQ(r.optional("nothing", 7), 7);
+  EXPECT_EQ(r.optional("absent", "fallback"), "fallback");
+  EXPECT_EQ(r.optional("n", 0), 3);
+  EXPECT_TRUE(r.has("mixed"));
+  EXPECT_TRUE(r.raw("mixed")[0].is_null());
+  JsonReader inner = r.object("inner");
+  EXPECT_EQ(inner.required<std::vector<float>>("k"), std::vector{0.5f});
+  EXPECT_NO_THROW(inner.finish());
+  std::vector<JsonReader> parts = r.objects("parts");
+  ASSERT_EQ(parts.size(), 2);
+  EXPECT_EQ(parts[1].required<int>("id"), 2);
+  EXPECT_NO_THROW(r.finish());
+}
+
+TEST(JsonReader, SaysWhereAndWhatWasExpected) {
+  JsonReader r = JsonReader::text(
+      R"({"n":"3","x":1.5,"big":4294967296,"list":[1,"a"],"inner":{"k":1},"huge":1e300,"parts":[1]})", "c.json");
+  EXPECT_REFUSED(r.required<int>("n"), "c.json: n: expected a whole number, found \"3\"");
+  EXPECT_REFUSED(r.required<int>("x"), "c.json: x: expected a whole number, found 1.5");
+  EXPECT_REFUSED(r.required<int>("big"), "c.json: big: 4294967296 is out of range");
+  EXPECT_REFUSED(r.required<float>("huge"), "out of range");
+  EXPECT_REFUSED(r.required<bool>("x"), "expected true or false");
+  EXPECT_REFUSED(r.required<std::string>("x"), "expected a text, found 1.5");
+  EXPECT_REFUSED(r.required<std::vector<int>>("list"), "c.json: list[1]: expected a whole number, found \"a\"");
+  EXPECT_REFUSED(r.required<std::vector<int>>("inner"), "expected a list, found object");
+  EXPECT_REFUSED(r.required<int>("absent"), "c.json: absent: missing");
+  EXPECT_REFUSED(r.object("x"), "expected an object {…} as x");
+  EXPECT_REFUSED(r.object("inner").required<bool>("k"), "c.json: inner.k: expected true or false, found 1");
+  EXPECT_REFUSED(r.objects("parts"), "expected an object {…} as parts[0]");
+  EXPECT_REFUSED(JsonReader::text("[]", "c.json"), "c.json: expected an object");
+}
+
+TEST(JsonReader, UnknownKeysAreErrors) {
+  JsonReader r = JsonReader::text(R"({"num_layer":3,"_class_name":"x"})", "c.json");
+  EXPECT_EQ(r.optional("num_layers", 5), 5);
+  r.ignore({"_class_name"});
+  EXPECT_REFUSED(r.finish(), "c.json: num_layer: unknown key, did you mean 'num_layers'?");
+  JsonReader far = JsonReader::text(R"({"zzzzzz":3})", "c.json");
+  far.ignore({"num_layers"});
+  EXPECT_EQ(test::error_of([&] { far.finish(); }), "c.json: zzzzzz: unknown key");
+}
+
+}  // namespace
+}  // namespace baton
