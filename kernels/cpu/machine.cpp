@@ -1,0 +1,42 @@
+#include "kernels/machine.h"
+
+#include <hwy/targets.h>
+#include <omp.h>
+
+#include <fstream>
+
+#include "kernels/cpu/onednn.h"
+
+namespace baton::kernels::cpu {
+namespace {
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+std::string isa_name(dnnl::cpu_isa isa) {
+  switch (isa) {
+    case dnnl::cpu_isa::sse41: return "sse4.1";
+    case dnnl::cpu_isa::avx: return "avx";
+    case dnnl::cpu_isa::avx2: return "avx2";
+    case dnnl::cpu_isa::avx512_core: return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx: return "avx512_core_amx";
+    default: return "generic";
+  }
+}
+
+}  // namespace
+
+Machine machine() {
+  const int64_t best = hwy::SupportedTargets() & -hwy::SupportedTargets();  // Highway numbers better targets lower
+  return {processor_name(), hwy::TargetName(best), isa_name(dnnl::get_effective_cpu_isa()), onednn::has_bf16(), omp_get_max_threads()};
+}
+
+void set_threads(int threads) { omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs()); }
+
+}  // namespace baton::kernels::cpu
