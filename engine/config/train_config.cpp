@@ -18,7 +18,11 @@ void visit(ConfigVisitor& v, DataConfig& c, TrainKind kind) {
     v("crop", c.crop, "side of the random crop that is trained on, pixels; 0: the whole picture", {0, 8192});
   v("flip", c.flip, "mirror every second draw; wrong for letters, flags and whatever has a left and a right");
   v("background", c.background, "colour behind transparent pixels, #rrggbb");
-  v.choice("missing_caption", c.missing_caption, {"error", "empty", "skip"}, "what a picture without a caption means");
+  if (kind == TrainKind::denoiser) {
+    v.choice("missing_caption", c.missing_caption, {"error", "empty", "skip"},
+             "what to do with a picture that has none");
+    v("caption_extension", c.caption_extension, "of the text files beside the pictures, where there is no .jsonl");
+  }
   v("memory_mb", c.memory_mb, "decoded pictures kept in memory at most, MiB; beyond it they are decoded at each draw",
     {0, 1 << 20});
 }
@@ -136,6 +140,7 @@ bool is_colour(const std::string& text) {
 }
 
 void resolve(TrainConfig& c, WanVaeConfig& vae) {
+  c.data.missing_caption = MissingCaption::empty;
   const auto levels = static_cast<int64_t>(vae.dim_mult.size());
   check(levels >= 1 && levels <= 8, "model.dim_mult: {} levels, expected 1 to 8", levels);
   check(std::ssize(vae.temperal_downsample) == levels - 1,
@@ -153,6 +158,8 @@ void resolve(TrainConfig& c, WanVaeConfig& vae) {
 }
 
 void resolve(TrainConfig& c, DenoiserModelConfig& model) {
+  check(c.data.caption_extension.size() > 1 && c.data.caption_extension[0] == '.',
+        "data.caption_extension: '{}', expected a dot and letters, like .txt", c.data.caption_extension);
   check(!model.vae.empty(), "model.vae: missing; name the folder of a trained autoencoder");
   check(!model.tokenizer.empty(), "model.tokenizer: missing; name the folder of a tokenizer");
   model.transformer.text_dim = model.text_encoder.d_model;

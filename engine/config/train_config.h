@@ -24,7 +24,8 @@ struct DataConfig {
   int64_t crop = 0;  // kind vae only
   bool flip = false;
   std::string background = "#ffffff";
-  MissingCaption missing_caption = MissingCaption::error;
+  MissingCaption missing_caption = MissingCaption::error;  // kind vae: empty
+  std::string caption_extension = ".txt";                  // kind denoiser only, as missing_caption
   int64_t memory_mb = 2048;
 };
 

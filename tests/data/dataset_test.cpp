@@ -1,0 +1,169 @@
+#include "engine/data/dataset.h"
+
+#include "data_test_files.h"
+
+namespace baton {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string error_of_line(const std::string& line) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n" + line + "\n");
+  return error_of([&] { open_dataset(folder.config()); });
+}
+
+TEST(JsonlDataset, ReadsEveryForm) {
+  TestFolder folder;
+  for (const char* name : {"a.png", "in/b.jpg", "c.png"}) folder.write(name, "x");
+  folder.write("metadata.jsonl",
+               "\xef\xbb\xbf{\"file_name\": \"a.png\", \"caption\": \"an é\"}\r\n\n"
+               "{\"image_path\": \"./in/b.jpg\", \"text\": \"\", \"weight\": 0.25, \"group\": 7}\n"
+               "{\"file_name\": \"c.png\", \"caption\": \"not drawn\", \"captions\": [{\"text\": \"c\"}, "
+               "{\"tags\": [\"d\", \"e\"], \"weight\": 3}]}");
+  const Dataset set = open_dataset(folder.config());
+  ASSERT_EQ(set.items.size(), 3);
+  EXPECT_EQ(set.items[0].picture, folder / "a.png");
+  EXPECT_EQ(set.items[0].captions[0].text, "an é");
+  EXPECT_EQ(set.items[0].weight, 1);
+  EXPECT_EQ(set.items[1].picture, folder / "in/b.jpg");
+  EXPECT_EQ(set.items[1].weight, 0.25);
+  EXPECT_EQ(set.items[1].captions[0].text, "");
+  EXPECT_EQ(set.items[1].where, "metadata.jsonl:3");
+  ASSERT_EQ(set.items[2].captions.size(), 2);
+  EXPECT_EQ(set.items[2].captions[0].text, "c");
+  EXPECT_THAT(set.items[2].captions[1].tags, ElementsAre("d", "e"));
+  EXPECT_EQ(set.items[2].captions[1].weight, 3);
+  EXPECT_THAT(set.notes, ElementsAre("key 'group' on 1 lines: not used"));
+}
+
+TEST(JsonlDataset, IsFoundUnderItsOwnName) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("mine.jsonl", "{\"file_name\": \"a.png\", \"text\": \"t\"}");
+  DataConfig config = folder.config();
+  config.folder += "/mine.jsonl";
+  EXPECT_EQ(open_dataset(config).items.size(), 1);
+  config.folder += "x";
+  EXPECT_THAT(error_of([&] { open_dataset(config); }), HasSubstr("No such file"));
+}
+
+TEST(JsonlDataset, NamesTheLine) {
+  EXPECT_THAT(error_of_line("{\"file_name\": \"a.png\""), HasSubstr("metadata.jsonl:2"));
+  EXPECT_THAT(error_of_line("[]"), HasSubstr("metadata.jsonl:2"));
+  EXPECT_THAT(error_of_line("{\"text\": \"t\"}"), HasSubstr("metadata.jsonl:2: neither file_name nor image_path"));
+  EXPECT_THAT(error_of_line("{\"file_name\": 3}"), HasSubstr("metadata.jsonl:2: file_name"));
+  EXPECT_THAT(error_of_line("{\"file_name\": \"a.png\", \"image_path\": \"a.png\"}"), HasSubstr("which of them"));
+  EXPECT_THAT(error_of_line("{\"file_name\": \"a.png\"}"), HasSubstr("metadata.jsonl:2: no caption"));
+  EXPECT_THAT(error_of_line("{\"file_name\": \"b.png\", \"text\": \"t\"}"), HasSubstr("No such file"));
+  const std::string start = "{\"file_name\": \"a.png\", ";
+  EXPECT_THAT(error_of_line(start + "\"text\": [1]}"), HasSubstr("metadata.jsonl:2: text"));
+  EXPECT_THAT(error_of_line(start + "\"text\": \"t\", \"weight\": -1}"), HasSubstr("expected a number from 0"));
+  EXPECT_THAT(error_of_line(start + "\"text\": \"t\", \"weight\": 1e999}"), HasSubstr("metadata.jsonl:2"));
+  EXPECT_THAT(error_of_line(start + "\"captions\": [{\"txt\": \"t\"}]}"), HasSubstr("either text or tags"));
+  EXPECT_THAT(error_of_line(start + "\"captions\": [{\"tags\": []}]}"), HasSubstr("0 tags"));
+  EXPECT_THAT(error_of_line(start + "\"captions\": [{\"text\": \"t\", \"wieght\": 1}]}"), HasSubstr("weight"));
+  EXPECT_THAT(error_of_line(start + "\"captions\": [{\"text\": \"t\", \"weight\": 0}]}"), HasSubstr("add up to 0"));
+  EXPECT_THAT(error_of_line(start + "\"text\": \"" + std::string(70'000, 'a') + "\"}"), HasSubstr("70000 bytes"));
+  EXPECT_THAT(error_of_line(start + "\"text\": \"\xff\"}"), HasSubstr("metadata.jsonl:2"));
+}
+
+TEST(JsonlDataset, StaysInsideItsFolder) {
+  for (const char* name : {"/etc/passwd", "../a.png", "in/../../a.png", "", "."})
+    EXPECT_THAT(error_of_line(fmt::format("{{\"file_name\": \"{}\", \"text\": \"t\"}}", name)),
+                HasSubstr("metadata.jsonl:2"))
+        << name;
+  TestFolder folder;
+  std::filesystem::create_symlink("/etc/passwd", folder / "a.png");
+  std::filesystem::create_directory_symlink("/etc", folder / "b");
+  folder.write("metadata.jsonl",
+               "{\"file_name\": \"a.png\", \"text\": \"t\"}\n{\"file_name\": \"b/passwd\", \"text\": \"t\"}");
+  const std::string error = error_of([&] { open_dataset(folder.config()); });
+  EXPECT_THAT(error, HasSubstr("2 problems"));
+  EXPECT_THAT(error, HasSubstr("metadata.jsonl:1: 'a.png' is a link that leads out"));
+  EXPECT_THAT(error, HasSubstr("metadata.jsonl:2: 'b/passwd' is a link that leads out"));
+}
+
+TEST(JsonlDataset, ListsAtMostTenProblems) {
+  TestFolder folder;
+  std::string lines;
+  for (int i = 0; i < 25; ++i) lines += "{}\n";
+  folder.write("metadata.jsonl", lines);
+  const std::string error = error_of([&] { open_dataset(folder.config()); });
+  EXPECT_THAT(error, HasSubstr("25 problems"));
+  EXPECT_THAT(error, HasSubstr("metadata.jsonl:10: "));
+  EXPECT_THAT(error, HasSubstr("and 15 more"));
+}
+
+TEST(JsonlDataset, RefusesWhatNeverDraws) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"t\", \"weight\": 0}");
+  EXPECT_THAT(error_of([&] { open_dataset(folder.config()); }), HasSubstr("add up to 0"));
+  folder.write("metadata.jsonl", "\n");
+  EXPECT_THAT(error_of([&] { open_dataset(folder.config()); }), HasSubstr("no pictures"));
+}
+
+TEST(FolderDataset, PairsPicturesWithTexts) {
+  TestFolder folder;
+  folder.write("b.PNG", "x");
+  folder.write("b.txt", "  two \r\n\r\nlines\n");
+  folder.write("a/c.jpeg", "x");
+  folder.write("a/c.txt", "deep");
+  folder.write(".hidden/d.png", "x");
+  folder.write("readme.md", "x");
+  folder.write("lost.txt", "x");
+  const Dataset set = open_dataset(folder.config());
+  ASSERT_EQ(set.items.size(), 2);
+  EXPECT_EQ(set.items[0].picture, folder / "a/c.jpeg");
+  EXPECT_EQ(set.items[1].captions[0].text, "two lines");
+  EXPECT_THAT(set.notes,
+              ElementsAre("1 files '*.md' left out: no pictures", "1 files '*.txt' left out: no picture of that name"));
+}
+
+TEST(FolderDataset, FollowsTheRuleForMissingCaptions) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("b.png", "x");
+  folder.write("b.txt", "b");
+  DataConfig config = folder.config();
+  EXPECT_THAT(error_of([&] { open_dataset(config); }), HasSubstr("a.png: no caption"));
+  config.missing_caption = MissingCaption::empty;
+  EXPECT_EQ(open_dataset(config).items[0].captions[0].text, "");
+  config.missing_caption = MissingCaption::skip;
+  const Dataset set = open_dataset(config);
+  EXPECT_EQ(set.items.size(), 1);
+  EXPECT_THAT(set.notes, ElementsAre(HasSubstr("1 pictures left out")));
+}
+
+TEST(FolderDataset, RefusesTextsUnderAnotherExtension) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("a.caption", "t");
+  DataConfig config = folder.config();
+  config.missing_caption = MissingCaption::skip;
+  EXPECT_THAT(error_of([&] { open_dataset(config); }), HasSubstr("there is one with .caption"));
+  config.caption_extension = ".caption";
+  EXPECT_EQ(open_dataset(config).items[0].captions[0].text, "t");
+}
+
+TEST(FolderDataset, RefusesHostileFiles) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("a.txt", "\xc3(");
+  std::filesystem::create_symlink("/etc/passwd", folder / "b.png");
+  std::filesystem::create_symlink("b.txt", folder / "c.png");
+  folder.write("d.png", "x");
+  folder.write("d.txt", std::string(100'000, 'a'));
+  const std::string error = error_of([&] { open_dataset(folder.config()); });
+  EXPECT_THAT(error, HasSubstr("4 problems"));
+  EXPECT_THAT(error, HasSubstr("a.txt: the caption is not UTF-8"));
+  EXPECT_THAT(error, HasSubstr("b.png: 'b.png' is a link that leads out"));
+  EXPECT_THAT(error, HasSubstr("c.png: "));
+  EXPECT_THAT(error, HasSubstr("d.txt: the caption has 100000 bytes"));
+}
+
+}  // namespace
+}  // namespace baton
