@@ -126,9 +126,8 @@ void pack_b(const View& b, DType dtype, void* packed) {
     dtype = DType::f32;
   }
   const Matrix matrix(source);
-  memory from(matrix.desc(source.dtype, false), onednn::engine(), source.data);
-  memory to(packed_desc(matrix.rows, matrix.columns, dtype), onednn::engine(), packed);
-  onednn::reorder(from, to);
+  onednn::reorder_plan(matrix.desc(source.dtype, false), packed_desc(matrix.rows, matrix.columns, dtype))
+      .run({source.data, packed});
 }
 
 }  // namespace baton::kernels::cpu

@@ -108,8 +108,6 @@ View widened(const View& view, int slot) {
   return wide;
 }
 
-void reorder(dnnl::memory& from, dnnl::memory& to) { dnnl::reorder(from, to).execute(stream(), from, to); }
-
 Plan::Plan(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
            std::initializer_list<Argument> arguments)
     : primitive_(primitive), scratchpad_bytes_(static_cast<int64_t>(scratchpad.get_size())) {
@@ -131,6 +129,11 @@ void Plan::run(std::initializer_list<void*> pointers) {
   dnnl::error::wrap_c_api(
       dnnl_primitive_execute(primitive_.get(), stream().get(), static_cast<int>(arguments_.size()), arguments_.data()),
       "oneDNN could not run a primitive");
+}
+
+Plan reorder_plan(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  const dnnl::reorder::primitive_desc chosen(engine(), from, engine(), to, attributes());
+  return Plan(dnnl::reorder(chosen), chosen.scratchpad_desc(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
 }
 
 }  // namespace baton::kernels::cpu::onednn

@@ -40,9 +40,6 @@ View scratch_like(const View& view, DType dtype, int slot);
 // The values of a bf16 view as f32 in scratch memory; an f32 view is returned as it is.
 View widened(const View& view, int slot);
 
-// Copies between layouts and types; waits for the end.
-void reorder(dnnl::memory& from, dnnl::memory& to);
-
 // A compiled primitive and its argument memories, for use by one thread.
 class Plan {
  public:
@@ -63,6 +60,9 @@ class Plan {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
+// Copies between layouts and types: run({from, to}).
+Plan reorder_plan(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+
 // What a plan depends on: a fixed number of integers, compared as a whole.
 template <size_t N>
 struct Key {
@@ -82,34 +82,34 @@ struct KeyHash {
   }
 };
 
-// A bounded map from keys to plans. Each thread has its own, so that plans need no locks; oneDNN itself shares compiled
-// code between them.
-template <size_t N>
+// A bounded map from keys to plans (or what holds some). Each thread has its own, so that plans need no locks; oneDNN
+// itself shares compiled code between them.
+template <size_t N, typename Value = Plan>
 class PlanCache {
  public:
   template <typename Make>
-  Plan& get(const Key<N>& key, const Make& make) {
-    if (auto found = plans_.find(key); found != plans_.end()) {
+  Value& get(const Key<N>& key, const Make& make) {
+    if (auto found = entries_.find(key); found != entries_.end()) {
       found->second.last_use = ++clock_;
-      return found->second.plan;
+      return found->second.value;
     }
-    if (plans_.size() >= capacity) forget_oldest();
-    return plans_.emplace(key, Entry{make(), ++clock_}).first->second.plan;
+    if (entries_.size() >= capacity) forget_oldest();
+    return entries_.emplace(key, Entry{make(), ++clock_}).first->second.value;
   }
 
  private:
   static constexpr size_t capacity = 512;
   struct Entry {
-    Plan plan;
+    Value value;
     uint64_t last_use;
   };
   void forget_oldest() {
-    auto oldest = plans_.begin();
-    for (auto entry = plans_.begin(); entry != plans_.end(); ++entry)
+    auto oldest = entries_.begin();
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry)
       if (entry->second.last_use < oldest->second.last_use) oldest = entry;
-    plans_.erase(oldest);
+    entries_.erase(oldest);
   }
-  std::unordered_map<Key<N>, Entry, KeyHash<N>> plans_;
+  std::unordered_map<Key<N>, Entry, KeyHash<N>> entries_;
   uint64_t clock_ = 0;
 };
 
