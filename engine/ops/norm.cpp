@@ -1,0 +1,103 @@
+#include "engine/ops/norm.h"
+
+#include "engine/autograd/tape.h"
+#include "engine/core/error.h"
+#include "engine/ops/view.h"
+#include "kernels/norm.h"
+
+namespace baton {
+namespace {
+
+using kernels::Norm;
+
+struct Options {
+  const char* op;
+  Norm kind;
+  float eps;
+  float scale_offset = 0;
+  bool silu = false;
+};
+
+bool storable(const Tensor& t) { return t.dtype() == DType::f32 || t.dtype() == DType::bf16; }
+
+void check_input(const char* op, const Tensor& x) {
+  check(x.defined() && x.rank() >= 1 && x.dim(-1) > 0 && storable(x), "{}: x must be f32 or bf16 [..., D]", op);
+}
+
+void check_columns(const char* op, const Tensor& columns, const Tensor& x, const Shape& expected) {
+  check(!columns || (columns.shape() == expected && storable(columns)),
+        "{}: {} {} for x {}, expected {} of f32 or bf16", op, columns ? name(columns.dtype()) : "",
+        columns ? columns.shape() : Shape{}, x.shape(), expected);
+}
+
+// x seen as [B, T, D] with a contiguous last dimension, without a copy where the strides allow it.
+Tensor as_rows(const Tensor& x) {
+  const int64_t d = x.dim(-1);
+  if (x.rank() == 3 && x.stride()[2] == 1) return x;
+  if (x.rank() == 2 && x.stride()[1] == 1) return x.alias({1, x.dim(0), d}, {0, x.stride()[0], 1});
+  if (x.rank() == 4 && x.stride()[3] == 1 && x.stride()[0] == x.stride()[1] * x.dim(1))
+    return x.alias({x.dim(0) * x.dim(1), x.dim(2), d}, {x.stride()[1], x.stride()[2], 1});
+  return contiguous(x).alias({1, x.numel() / d, d});
+}
+
+Tensor unit_stride(const Tensor& columns) {
+  return !columns || columns.stride().back() == 1 ? columns : contiguous(columns);
+}
+
+Tensor normalise(const Options& o, const Tensor& x, const Tensor& scale, const Tensor& shift,
+                 std::optional<DType> out) {
+  const Tensor rows = as_rows(x).detach(), columns = unit_stride(scale).detach(), offsets = unit_stride(shift).detach();
+  const Tensor y = Tensor::empty(x.shape(), out.value_or(x.dtype()));
+  check(storable(y), "{}: a result of {} is not supported, f32 or bf16 is needed", o.op, name(y.dtype()));
+  const bool wanted = wants_grad({&x, &scale, &shift});
+  const int64_t count = x.numel() / x.dim(-1);
+  const Tensor mean = wanted && o.kind == Norm::layer ? Tensor::empty({count}) : Tensor();
+  const Tensor rstd = wanted ? Tensor::empty({count}) : Tensor();
+  kernels::cpu::norm({o.kind, o.silu, o.eps, o.scale_offset, rows.view(), columns.view(), offsets.view(), y.view(),
+                      mean.view(), rstd.view()});
+  if (!wanted) return y;
+  const bool needs_x = x.requires_grad(), needs_scale = scale.requires_grad(), needs_shift = shift.requires_grad();
+  const Tensor inputs[] = {x, scale, shift};
+  record(o.op, {y}, inputs, [=, shape = x.shape()](std::span<const Tensor> gradients) -> std::vector<Tensor> {
+    const Tensor dy = contiguous(gradients[0]);
+    const Tensor dx = needs_x ? Tensor::empty(shape, rows.dtype()) : Tensor();
+    const Tensor dscale = needs_scale ? Tensor::empty(columns.shape()) : Tensor();
+    const Tensor dshift = needs_shift ? Tensor::empty(offsets.shape()) : Tensor();
+    kernels::cpu::norm_backward({o.kind, o.silu, o.eps, o.scale_offset, dy.view(), rows.view(), columns.view(),
+                                 offsets.view(), mean.view(), rstd.view(), dx.view(), dscale.view(), dshift.view()});
+    return {dx, dscale, dshift};
+  });
+  return y;
+}
+
+}  // namespace
+
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, std::optional<DType> out) {
+  check_input("layer_norm", x);
+  check_columns("layer_norm", weight, x, {x.dim(-1)});
+  check_columns("layer_norm", bias, x, {x.dim(-1)});
+  return normalise({"layer_norm", Norm::layer, eps}, x, weight, bias, out);
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, std::optional<DType> out) {
+  check_input("rms_norm", x);
+  check_columns("rms_norm", weight, x, {x.dim(-1)});
+  return normalise({"rms_norm", Norm::rms, eps}, x, weight, {}, out);
+}
+
+Tensor modulated_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps, std::optional<DType> out) {
+  check_input("modulated_norm", x);
+  check(x.rank() == 3 && scale.defined() && shift.defined(),
+        "modulated_norm: x {}, expected [B, T, D] with a scale and a shift", x.shape());
+  check_columns("modulated_norm", scale, x, {x.dim(0), x.dim(2)});
+  check_columns("modulated_norm", shift, x, {x.dim(0), x.dim(2)});
+  return normalise({"modulated_norm", Norm::layer, eps, 1}, x, scale, shift, out);
+}
+
+Tensor l2_norm(const Tensor& x, const Tensor& weight, bool silu, std::optional<DType> out) {
+  check_input("l2_norm", x);
+  check_columns("l2_norm", weight, x, {x.dim(-1)});
+  return normalise({"l2_norm", Norm::l2, 1e-12f, 0, silu}, x, weight, {}, out);
+}
+
+}  // namespace baton

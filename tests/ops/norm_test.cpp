@@ -1,0 +1,150 @@
+#include "engine/ops/norm.h"
+
+#include "engine/core/error.h"
+#include "engine/ops/view.h"
+#include "tests/ops/reference_check.h"
+#include "tests/reference/norm.h"
+
+namespace baton::test {
+namespace {
+
+constexpr float eps = 1e-3f;  // large, so that a forgotten eps is seen
+double with_eps(double square) { return std::sqrt(square + eps); }
+double one(size_t, size_t) { return 1; }
+double zero(size_t, size_t) { return 0; }
+auto column(const Values& v) {
+  return [&v](size_t, size_t i) { return v[i]; };
+}
+
+const std::vector<int64_t> widths{1, 7, 8, 9, 15, 16, 17, 31, 33, 256};
+
+TEST(Norm, LayerNorm) {
+  for (int64_t d : widths) {
+    SCOPED_TRACE(d);
+    const NormReference norm{d, true, with_eps};
+    const Tensor x = random({2, 3, d}, 1), weight = random({d}, 2), bias = random({d}, 3);
+    check_reference([](auto& in) { return layer_norm(in[0], in[1], in[2], eps); },
+                    [&](auto& in) { return norm(in[0], column(in[1]), column(in[2])); }, {x, weight, bias});
+    check_reference([](auto& in) { return layer_norm(in[0], in[1], {}, eps); },
+                    [&](auto& in) { return norm(in[0], column(in[1]), zero); }, {x, weight});
+    check_reference([](auto& in) { return layer_norm(in[0], {}, {}, eps); },
+                    [&](auto& in) { return norm(in[0], one, zero); }, {x});
+    check_bf16([](auto& in) { return layer_norm(in[0], in[1], in[2], eps); }, {x, weight, bias}, 0.03);
+  }
+}
+
+// The mean is far from zero: the variance must not be a difference of large sums.
+TEST(Norm, LayerNormFarFromZero) {
+  const NormReference norm{64, true, with_eps};
+  Tensor x = random({5, 64}, 1);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] += 1000;
+  expect_close(layer_norm(x, {}, {}, eps), norm(in_double({x})[0], one, zero), 1e-4);
+}
+
+TEST(Norm, RmsNorm) {
+  for (int64_t d : widths) {
+    SCOPED_TRACE(d);
+    const NormReference norm{d, false, with_eps};
+    const Tensor x = random({4, d}, 1), weight = random({d}, 2);
+    check_reference([](auto& in) { return rms_norm(in[0], in[1], eps); },
+                    [&](auto& in) { return norm(in[0], column(in[1]), zero); }, {x, weight});
+    check_reference([](auto& in) { return rms_norm(in[0], {}, eps); }, [&](auto& in) { return norm(in[0], one, zero); },
+                    {x});
+    check_bf16([](auto& in) { return rms_norm(in[0], in[1], eps); }, {x, weight}, 0.03);
+  }
+}
+
+TEST(Norm, ModulatedNorm) {
+  for (int64_t d : widths) {
+    SCOPED_TRACE(d);
+    const NormReference norm{d, true, with_eps};
+    const size_t times = 5, n = static_cast<size_t>(d);
+    const auto item = [=](const Values& v, double offset) {
+      return [&v, offset, n](size_t row, size_t i) { return offset + v[row / times * n + i]; };
+    };
+    const Tensor x = random({3, 5, d}, 1), scale = random({3, d}, 2), shift = random({3, d}, 3);
+    const Function f = [](auto& in) { return modulated_norm(in[0], in[1], in[2], eps); };
+    check_reference(f, [&](auto& in) { return norm(in[0], item(in[1], 1), item(in[2], 0)); }, {x, scale, shift});
+    check_bf16(f, {x, scale, shift}, 0.03);
+  }
+}
+
+TEST(Norm, L2Norm) {
+  const auto length = [](double square) { return std::max(std::sqrt(square), 1e-12); };  // per sqrt(D)
+  for (bool silu : {false, true})
+    for (int64_t d : widths) {
+      SCOPED_TRACE(d);
+      const NormReference norm{d, false, length, silu};
+      const Tensor x = random({4, d}, 1), weight = random({d}, 2);
+      const Function f = [=](auto& in) { return l2_norm(in[0], in[1], silu); };
+      check_reference(f, [&](auto& in) { return norm(in[0], column(in[1]), zero); }, {x, weight});
+      check_bf16(f, {x, weight}, 0.04);
+    }
+  // A row of zeros stays zero, and its gradient is that of dividing by a constant.
+  const auto zeros = run([](auto& in) { return l2_norm(in[0], {}, false); }, {Tensor::zeros({2, 4})});
+  EXPECT_EQ(zeros.output.to_vector(), std::vector<float>(8, 0.0f));
+  for (size_t i = 0; i < 8; ++i)
+    EXPECT_NEAR(zeros.gradients[0].to_vector()[i] / (zeros.direction.to_vector()[i] * 2e12), 1, 1e-5);
+}
+
+// Enough rows for several chunks of column sums and several threads.
+TEST(Norm, ManyRows) {
+  const NormReference norm{96, true, with_eps};
+  const Tensor x = random({2, 500, 96}, 1), weight = random({96}, 2), bias = random({96}, 3);
+  check_reference([](auto& in) { return layer_norm(in[0], in[1], in[2], eps); },
+                  [&](auto& in) { return norm(in[0], column(in[1]), column(in[2])); }, {x, weight, bias});
+  const Tensor scale = random({2, 96}, 4), shift = random({2, 96}, 5);
+  check_reference([](auto& in) { return modulated_norm(in[0], in[1], in[2], eps); },
+                  [&](auto& in) {
+                    return norm(
+                        in[0], [&](size_t row, size_t i) { return 1 + in[1][row / 500 * 96 + i]; },
+                        [&](size_t row, size_t i) { return in[2][row / 500 * 96 + i]; });
+                  },
+                  {x, scale, shift});
+}
+
+TEST(Norm, ReadsWindowsInPlace) {
+  const Tensor qkv = random({2, 5, 3 * 24}, 1), weight = random({24}, 2), table = random({2, 6, 24}, 3);
+  const Tensor part = narrow(qkv, 2, 24, 24), copy = contiguous(part);
+  EXPECT_EQ(rms_norm(part, weight, eps).to_vector(), rms_norm(copy, weight, eps).to_vector());
+  const Tensor scale = reshape(narrow(table, 1, 1, 1), {2, 24}), shift = reshape(narrow(table, 1, 0, 1), {2, 24});
+  EXPECT_EQ(modulated_norm(part, scale, shift, eps).to_vector(),
+            modulated_norm(copy, contiguous(scale), contiguous(shift), eps).to_vector());
+  const Tensor heads = reshape(part, {2, 5, 3, 8}), small = random({8}, 4);
+  EXPECT_EQ(rms_norm(heads, small, eps).to_vector(), rms_norm(contiguous(heads), small, eps).to_vector());
+  check_gradient(
+      [](auto& in) {
+        return rms_norm(reshape(narrow(in[0], 2, 24, 24), {2, 5, 3, 8}), in[1], eps);
+      },
+      {qkv, small});
+  check_gradient(
+      [](auto& in) {
+        return layer_norm(permute(in[0], {1, 0}), in[1], {}, eps);
+      },
+      {random({6, 5}, 1), random({6}, 2)});
+  check_gradient(
+      [](auto& in) {
+        return modulated_norm(in[0], reshape(narrow(in[1], 1, 1, 1), {2, 24}), reshape(narrow(in[1], 1, 0, 1), {2, 24}),
+                              eps);
+      },
+      {random({2, 5, 24}, 1), table});
+}
+
+TEST(Norm, ResultDtype) {
+  const Tensor x = random({3, 32}, 1), weight = random({32}, 2);
+  const Tensor high = rms_norm(x, weight, eps), low = rms_norm(x, weight, eps, DType::bf16);
+  EXPECT_EQ(low.dtype(), DType::bf16);
+  expect_close(low, high.to_vector(), 0.004);
+  EXPECT_EQ(rms_norm(to_bf16(x), weight, eps).dtype(), DType::bf16);
+  EXPECT_EQ(rms_norm(to_bf16(x), weight, eps, DType::f32).dtype(), DType::f32);
+}
+
+TEST(Norm, WrongShapesAreRefused) {
+  EXPECT_THROW(rms_norm(random({3, 32}, 1), random({31}, 2), eps), InputError);
+  EXPECT_THROW(layer_norm(random({3, 32}, 1), random({32}, 2), random({3, 32}, 2), eps), InputError);
+  EXPECT_THROW(modulated_norm(random({3, 32}, 1), random({3, 32}, 2), random({3, 32}, 2), eps), InputError);
+  EXPECT_THROW(modulated_norm(random({3, 2, 32}, 1), random({2, 32}, 2), random({3, 32}, 2), eps), InputError);
+}
+
+}  // namespace
+}  // namespace baton::test
