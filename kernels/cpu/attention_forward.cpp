@@ -53,13 +53,14 @@ struct ForwardBlock {
     for (int64_t j = 0; j < keys; j += width) largest = hn::Max(largest, load(row + j));
     const float before = scratch.maximum[i];
     const float maximum = std::max(before, hn::GetLane(hn::MaxOfLanes(lanes, largest)));
-    if (maximum > before) {
+    scratch.maximum[i] = maximum;
+    if (maximum > before && before > -infinity) {
       const float factor = hn::GetLane(exp2(hn::Set(lanes, before - maximum)));
-      scratch.maximum[i] = maximum;
       scratch.sum[i] *= factor;
       float* out = scratch.out + i * pad(args.in.q.shape[3]);
-      for (int64_t d = 0; d < args.in.q.shape[3]; d += width)
+      for (int64_t d = 0; d < args.in.q.shape[3]; d += width) {
         store(hn::Mul(load(out + d), hn::Set(lanes, factor)), out + d);
+      }
     }
     const Vector shift =
         hn::Set(lanes, maximum == -infinity ? 0.0f : maximum);  // nothing seen yet: every term is 2^-inf = 0

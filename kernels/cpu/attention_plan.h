@@ -10,7 +10,7 @@
 // How attention is divided into tiles, and where the rows of its tensors lie. The same for every instruction set.
 namespace baton::kernels::cpu {
 
-constexpr int64_t query_tile = 64, key_tile = 64;
+constexpr int64_t query_tile = 128, key_tile = 64;
 
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 constexpr int64_t pad(int64_t n) { return round_up(n, 16); }  // to the widest vector

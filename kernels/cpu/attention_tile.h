@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "kernels/attention.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/simd.h"
@@ -42,13 +43,22 @@ HWY_INLINE Vector exp2(Vector x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(lanes, -125.0f)), hn::Mul(p, power));  // a NaN stays one
 }
 
+// Rows of one head lie far apart, where the hardware does not look ahead by itself.
+template <typename T>
+HWY_INLINE void prefetch(const T* row, int64_t n) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t d = 0; d < n; d += line) hwy::Prefetch(row + d);
+}
+
 // tile[i][0 … padded) = factor * rows[i][0 … n), then zeros, for `count` rows of a tensor.
 inline void load_rows(const Rows& rows, int64_t count, int64_t n, float factor, float* tile, int64_t ld) {
+  constexpr int64_t ahead = 8;
   const Vector scale = hn::Set(lanes, factor);
   with_type(rows.dtype, [&](auto type) {
     for (int64_t i = 0; i < count; ++i) {
       const auto* from = rows.at<decltype(type)>(i);
       float* to = tile + i * ld;
+      if (i + ahead < count) prefetch(rows.at<decltype(type)>(i + ahead), n);
       for_each_vector(n, [&](int64_t d, auto part) { store(hn::Mul(load(from + d, part), scale), to + d); });
       std::fill(to + n, to + pad(n), 0.0f);
     }
@@ -133,7 +143,7 @@ HWY_INLINE void multiply_block(const Left& a, const Tile& b, const Tile& start, 
 }
 
 template <int Columns>
-HWY_INLINE void multiply_strip(Left a, const Tile& b, Tile start, Tile c, int64_t rows, int64_t depth) {
+HWY_NOINLINE void multiply_strip(Left a, const Tile& b, Tile start, Tile c, int64_t rows, int64_t depth) {
   const auto advance = [&](int64_t count) {
     a.data += count * a.row_stride;
     start.data += count * start.ld;
