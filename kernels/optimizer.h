@@ -2,7 +2,8 @@
 
 #include "kernels/view.h"
 
-// Optimizer arithmetic, in place over f32 contiguous tensors with equally many elements. Every number is read and written once.
+// Optimizer arithmetic, in place over f32 contiguous tensors with equally many elements. Every number is read and
+// written once.
 namespace baton::kernels {
 
 // target += weight (source - target): one step of an exponential moving average with decay 1 - weight.
@@ -34,7 +35,8 @@ struct MomentumArgs {
   double gradient_scale = 1;
 };
 
-// p = (1 - decay) p - step_size * update, with update f32 or bf16; then the average as above. (decay: learning rate times weight decay.)
+// p = (1 - decay) p - step_size * update, with update f32 or bf16; then the average as above. (decay: learning rate
+// times weight decay.)
 struct ApplyUpdateArgs {
   View parameter, update;
   double step_size, decay;
@@ -47,7 +49,8 @@ void lerp(const LerpArgs&);
 void adamw(const AdamWArgs&);
 void momentum(const MomentumArgs&);
 void apply_update(const ApplyUpdateArgs&);
-// Sum of x^2, for norms of gradients: x f32 or bf16. The order of the additions depends on the number of elements alone.
+// Sum of x^2, for norms of gradients: x f32 or bf16. The order of the additions depends on the number of elements
+// alone.
 double sum_of_squares(const View& x);
 }  // namespace cpu
 
