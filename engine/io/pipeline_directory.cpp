@@ -136,7 +136,13 @@ int64_t PipelineDirectory::size_multiple() const {
 }
 
 std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType compute) const {
-  return load<WanTransformer>(expert_folder(expert), expert_configs_[expert], compute);
+  TensorStore store(expert_folder(expert));
+  StoredParameters parameters(store);
+  auto model = std::make_unique<WanTransformer>(expert_configs_[expert], parameters, compute);
+  parameters.finish();
+  model->prepare();
+  store.release_pages();  // packed weights are not read again
+  return model;
 }
 
 std::unique_ptr<TextEncoder> PipelineDirectory::load_text_encoder(int index, DType compute) const {

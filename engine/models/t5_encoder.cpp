@@ -78,25 +78,10 @@ class T5Encoder::Block {
   static int64_t inner(const T5EncoderConfig& c) { return c.num_heads * c.d_kv; }
   static Init deviation(double value) { return Init::normal(static_cast<float>(value)); }
 
-  Tensor activate(const Tensor& x) const {
-    switch (config_.activation) {
-      case Activation::relu:
-        return relu(x);
-      case Activation::gelu_tanh:
-        return gelu_tanh(x);
-      case Activation::gelu:
-        return gelu(x);
-      case Activation::silu:
-        return silu(x);
-      default:
-        fail("t5: this activation is not one of T5's");
-    }
-  }
-
   Tensor feed_forward(const Tensor& x) const {
     if (!config_.gated) return wo_(wi_(x, config_.activation));
     const auto parts = split(wi_(x), {config_.d_ff, config_.d_ff}, -1);
-    return wo_(activate(contiguous(parts[0])) * parts[1]);
+    return wo_(activate(contiguous(parts[0]), config_.activation) * parts[1]);
   }
 
   T5EncoderConfig config_;

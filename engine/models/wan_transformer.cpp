@@ -92,6 +92,11 @@ class WanTransformer::Block {
     return gated_add(x, row(table, 5), feed_forward(ffn_input, mode));
   }
 
+  void prepare() const {
+    for (const Linear* l : {&self_qkv_, &self_out_, &cross_q_, &cross_kv_, &cross_out_, &ffn_in_, &ffn_out_})
+      l->prepare(compute_);
+  }
+
  private:
   Tensor self_attention(const Tensor& x, const Rotation& rotation, Recompute mode) const {
     const auto core = [this, rotation](std::span<const Tensor> in) -> std::vector<Tensor> {
@@ -157,6 +162,10 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, ParameterSour
 }
 
 WanTransformer::~WanTransformer() = default;
+
+void WanTransformer::prepare() const {
+  for (const auto& block : blocks_) block->prepare();
+}
 
 TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& count) const {
   check(states.rank() == 3 && states.dim(-1) == config_.text_dim, "denoiser: text states {} do not end in text_dim {}",

@@ -51,6 +51,9 @@ class WanTransformer {
   // Rows and columns must be multiples of the patch.
   Tensor operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const;
 
+  // Packs all constant weights now rather than at their first use: what a background thread does before the hand-over.
+  void prepare() const;
+
   const WanTransformerConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
   void set_recompute(Recompute recompute) { recompute_ = recompute; }

@@ -32,7 +32,7 @@ Tensor Linear::weight_as(DType dtype) const {
   return parts.size() == 1 ? parts[0] : concat(parts, 0);
 }
 
-void Linear::pack(DType dtype) const {
+void Linear::prepare(DType dtype) const {
   if (packed_ && packed_dtype_ == dtype) return;
   check(!weights_.empty(), "linear: the weight was packed as {} and cannot be used as {} any more", name(packed_dtype_),
         name(dtype));
@@ -45,11 +45,12 @@ void Linear::pack(DType dtype) const {
 Tensor Linear::operator()(const Tensor& x, Activation activation) const {
   if (!trainable_) {
     NoGrad off;
-    pack(x.dtype());
+    prepare(x.dtype());
     return linear(x, packed_, packed_bias_, activation);
   }
   const Tensor bias = biases_.empty() ? Tensor() : biases_.size() == 1 ? biases_[0] : concat(biases_, 0);
-  return linear(x, weight_as(x.dtype()), bias, activation);
+  // Not fused even where nothing is recorded, so that a recomputed region gives the same bits both times.
+  return activate(linear(x, weight_as(x.dtype()), bias), activation);
 }
 
 }  // namespace baton

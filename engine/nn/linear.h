@@ -23,9 +23,11 @@ class Linear {
   // x [..., in] f32 or bf16 -> [..., out * number of names] of the same dtype: the GEMM runs in x's dtype.
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const;
 
+  // Packs a constant weight for GEMMs in `dtype` now rather than at the first use.
+  void prepare(DType dtype) const;
+
  private:
   Tensor weight_as(DType dtype) const;
-  void pack(DType dtype) const;
 
   bool trainable_;
   mutable std::vector<Tensor> weights_;  // let go once packed

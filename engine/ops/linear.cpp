@@ -23,24 +23,6 @@ void check_arguments(const Tensor& x, const Shape& weight, DType weight_dtype, c
         bias ? bias.shape() : Shape{}, weight);
 }
 
-Tensor activate(const Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::none:
-      break;
-    case Activation::gelu_tanh:
-      return gelu_tanh(x);
-    case Activation::gelu:
-      return gelu(x);
-    case Activation::quick_gelu:
-      return quick_gelu(x);
-    case Activation::silu:
-      return silu(x);
-    case Activation::relu:
-      return relu(x);
-  }
-  return x;
-}
-
 // An uninitialised [..., N] for x [..., K].
 Tensor like_rows(const Tensor& x, int64_t n, DType dtype) {
   Shape shape = x.shape();
@@ -75,6 +57,24 @@ struct LinearBackward {
 };
 
 }  // namespace
+
+Tensor activate(const Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::none:
+      break;
+    case Activation::gelu_tanh:
+      return gelu_tanh(x);
+    case Activation::gelu:
+      return gelu(x);
+    case Activation::quick_gelu:
+      return quick_gelu(x);
+    case Activation::silu:
+      return silu(x);
+    case Activation::relu:
+      return relu(x);
+  }
+  return x;
+}
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
   check(weight.defined(), "linear: the weight is undefined");

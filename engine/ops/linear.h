@@ -7,6 +7,9 @@ namespace baton {
 
 using kernels::Activation;  // none, gelu_tanh, gelu, quick_gelu, silu, relu
 
+// The op of engine/ops/elementwise.h that the name stands for.
+Tensor activate(const Tensor& x, Activation activation);
+
 // y = activation(x W^T + b).  x [..., K] f32 or bf16; weight [N, K] of x's dtype; bias [N] f32 or bf16, or undefined; y
 // [..., N] of x's dtype (sums in f32). Without recording, bias and activation are fused into the GEMM. Gradients: dx in
 // x's dtype, dW and db in f32.

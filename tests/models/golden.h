@@ -74,7 +74,7 @@ inline void expect_gradients(Golden& golden, const Parameters& parameters, doubl
     const Tensor wanted = golden.get("grads." + p.name);
     if (norm(wanted) == 0 && !p.value.grad()) continue;  // takes no part, such as a time_conv for one frame
     ASSERT_TRUE(p.value.grad()) << p.name << " has no gradient";
-    const double scale = std::max(norm(wanted), 1e-4 * largest);
+    const double scale = std::max(norm(wanted), 1e-3 * largest);
     const double error = relative_error(p.value.grad(), wanted) * norm(wanted) / scale;
     EXPECT_LE(error, tolerance) << p.name;
     ++compared;

@@ -1,5 +1,6 @@
 #include "engine/models/wan_transformer.h"
 
+#include "engine/core/error.h"
 #include "engine/io/model_config.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
