@@ -1,0 +1,63 @@
+#include "engine/train/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/io/directory.h"
+
+namespace baton {
+namespace {
+
+constexpr std::string_view prefix = "step-";
+
+// Checkpoints below `folder` by their names, newest first.
+std::vector<Path> list(const Path& folder) {
+  std::vector<std::pair<int64_t, Path>> found;
+  std::error_code missing;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
+    const std::string name = entry.path().filename();
+    int64_t step = 0;
+    if (!name.starts_with(prefix) || !entry.is_directory()) continue;
+    const char* end = name.data() + name.size();
+    if (const auto parsed = std::from_chars(name.data() + prefix.size(), end, step);
+        parsed.ec == std::errc() && parsed.ptr == end)
+      found.emplace_back(step, entry.path());
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::vector<Path> paths;
+  for (auto& [step, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(Path folder, int64_t keep) : folder_(std::move(folder)), keep_(keep) {}
+
+void Checkpoints::save(int64_t step, const std::function<void(const Path&)>& write) {
+  std::filesystem::create_directories(folder_);
+  AtomicDirectory directory(folder_ / fmt::format("{}{:08}", prefix, step));
+  write(directory.path());
+  directory.commit();
+  const std::vector<Path> all = list(folder_);
+  for (size_t i = keep_; i < all.size(); ++i) std::filesystem::remove_all(all[i]);
+}
+
+std::optional<Path> Checkpoints::latest() const {
+  const std::vector<Path> all = list(folder_);
+  for (const Path& path : all) {
+    try {
+      check_manifest(path);
+      return path;
+    } catch (const InputError& error) {
+      spdlog::warn("{}; trying the checkpoint before it", error.what());
+    }
+  }
+  check(all.empty(), "{}: none of the {} checkpoints is intact; move them away to start anew", folder_.string(),
+        all.size());
+  return std::nullopt;
+}
+
+}  // namespace baton

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/tensor/tensor.h"
+
+namespace baton {
+
+// A picture and a caption as denoiser training sees them.
+struct DenoiserSample {
+  Tensor latents;               // [C, F, h, w] f32, normalised per channel
+  std::vector<int32_t> tokens;  // end of sequence included; at least one
+};
+
+// What denoiser training draws from.
+class DenoiserData {
+ public:
+  virtual ~DenoiserData() = default;
+  // Training sample `number` of an endless sequence: a function of the number alone.
+  virtual DenoiserSample sample(int64_t number) = 0;
+  // The pictures of the data set in their order, each with its first caption, for validation.
+  virtual int64_t size() const = 0;
+  virtual DenoiserSample item(int64_t index) = 0;
+};
+
+}  // namespace baton

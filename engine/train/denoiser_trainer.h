@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/diffusion/time_distribution.h"
+#include "engine/models/t5_encoder.h"
+#include "engine/train/loop.h"
+#include "engine/train/mixture.h"
+#include "engine/train/trainee.h"
+#include "engine/train/validation.h"
+
+namespace baton {
+
+// Trains denoising experts together with their text encoder. Up to step config.experts.branch_at one denoiser learns
+// all noise levels; then it is copied, with moving average and optimizer state, to every expert, and each goes on with
+// the noise levels that it owns. The text encoder keeps learning from all of them.
+class DenoiserTrainer : public Trainer {
+ public:
+  // config.denoiser's sizes that follow from the autoencoder and the tokenizer are filled in.
+  DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute);
+  ~DenoiserTrainer() override;
+
+  int64_t step(int64_t step, MetricMeans& means) override;
+  Json validate() override;
+  Json save(const Path& folder) const override;
+  void load(const Path& folder, const Json& state) override;
+  void write_model(const Path& folder) override;
+
+  const Trainee& text_encoder() const { return *text_state_; }
+  int experts() const { return static_cast<int>(experts_.size()); }
+  const Trainee& expert(int index) const { return *expert_states_[index]; }
+  const ExpertRanges& ranges() const { return mixture_.ranges; }
+
+ private:
+  void start_from(const Path& pipeline);
+  void set_text_encoder(ParameterSource& source);
+  void add_expert(ParameterSource& source);
+  void set_ranges();
+  void branch(int64_t step);
+  void accumulate(std::span<const NoisySample> batch, int64_t batch_size, MetricMeans& means);
+  void update(double lr_factor, MetricMeans& means);
+
+  TrainConfig config_;
+  DenoiserData& data_;
+  DType compute_;
+  TimeDistribution times_;
+  ExpertRanges planned_ranges_;  // after the branch
+  std::unique_ptr<T5Encoder> text_encoder_;
+  std::unique_ptr<Trainee> text_state_;
+  std::vector<std::unique_ptr<WanTransformer>> experts_;
+  std::vector<std::unique_ptr<Trainee>> expert_states_;
+  Mixture mixture_;                    // the above, as they are now
+  std::vector<double> planned_share_;  // of the samples, of each expert
+  std::vector<int64_t> seen_;          // samples of each expert in the step at hand
+  ValidationGrid grid_;
+  int64_t samples_ = 0;
+  struct Branch {
+    int64_t step, samples;  // done before it
+  };
+  std::optional<Branch> branched_;
+};
+
+}  // namespace baton

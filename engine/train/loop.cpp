@@ -1,0 +1,152 @@
+#include "engine/train/loop.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/config/yaml.h"
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/train/checkpoint.h"
+#include "engine/train/metrics.h"
+
+namespace baton {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// A resumed run may go on longer, elsewhere, and with other learning rates; data and networks must be the same.
+void check_same_run(const TrainConfig& now, const Json& state, const Path& checkpoint) {
+  const std::string where = (checkpoint / "state.json").string();
+  auto before = read_config_text<TrainConfig>(state.at("config").get<std::string>(), where);
+  before.steps = now.steps;
+  before.log_every = now.log_every;
+  before.checkpoint = now.checkpoint;
+  before.validation = now.validation;
+  before.optimizer = now.optimizer;
+  before.schedule = now.schedule;
+  before.data.folder = now.data.folder;
+  before.data.memory_mb = now.data.memory_mb;
+  before.denoiser.vae = now.denoiser.vae;
+  before.denoiser.tokenizer = now.denoiser.tokenizer;
+  before.denoiser.start = now.denoiser.start;
+  std::istringstream old_lines(print_config(before)), new_lines(print_config(now));
+  for (std::string a, b; std::getline(old_lines, a) && std::getline(new_lines, b);)
+    check(a == b, "{}: this checkpoint was made with '{}', the config has '{}'; choose another checkpoint.folder",
+          where, a, b);
+}
+
+// Progress and bookkeeping of one run.
+class Loop {
+ public:
+  Loop(Trainer& trainer, const TrainConfig& config, ProgressMode mode)
+      : trainer_(trainer),
+        config_(config),
+        checkpoints_(config.checkpoint.folder, config.checkpoint.keep),
+        step_(resume()),
+        metrics_(Path(config.checkpoint.folder) / "metrics.jsonl", step_),
+        progress_(mode, "train", config.steps, step_) {}
+
+  Outcome run(const std::atomic<bool>& stop) {
+    while (step_ < config_.steps) {
+      const auto start = Clock::now();
+      const int64_t samples = trainer_.step(step_, means_);
+      ++step_;
+      samples_ += samples;
+      report(samples, seconds_since(start));
+      if (due(config_.validation.every)) validate();
+      if (stop) {
+        save();
+        spdlog::info("stopped after step {}; the same command goes on from there", step_);
+        return Outcome::interrupted;
+      }
+      if (checkpoint_due() && step_ < config_.steps) save();
+    }
+    if (saved_step_ != step_) save();
+    trainer_.write_model(Path(config_.checkpoint.folder) / "model");
+    return Outcome::finished;
+  }
+
+ private:
+  // Returns the step to go on from.
+  int64_t resume() {
+    std::filesystem::create_directories(config_.checkpoint.folder);
+    const std::optional<Path> latest = checkpoints_.latest();
+    if (!latest) return 0;
+    const Json state = read_json(*latest / "state.json");
+    check_same_run(config_, state, *latest);
+    trainer_.load(*latest, state.at("trainer"));
+    samples_ = state.at("samples").get<int64_t>();
+    saved_step_ = state.at("step").get<int64_t>();
+    spdlog::info("going on from {}", latest->string());
+    return saved_step_;
+  }
+
+  bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
+
+  bool checkpoint_due() const {
+    const double minutes = config_.checkpoint.minutes;
+    return due(config_.checkpoint.every) || (minutes > 0 && seconds_since(saved_at_) > 60 * minutes);
+  }
+
+  void report(int64_t samples, double seconds) {
+    means_.add("samples_per_second", static_cast<double>(samples) / seconds, seconds);
+    progress_.update(step_, {{"loss", means_.mean("loss")}});
+    if (!due(config_.log_every) && step_ < config_.steps) return;
+    Json line = means_.take();
+    line["step"] = step_;
+    line["samples"] = samples_;
+    metrics_.write(line);
+  }
+
+  void validate() { metrics_.write({{"step", step_}, {"samples", samples_}, {"validation", trainer_.validate()}}); }
+
+  void save() {
+    checkpoints_.save(step_, [&](const Path& folder) {
+      const Json trainer = trainer_.save(folder);
+      write_json(folder / "state.json",
+                 {{"step", step_}, {"samples", samples_}, {"config", print_config(config_)}, {"trainer", trainer}});
+    });
+    saved_step_ = step_;
+    saved_at_ = Clock::now();
+  }
+
+  Trainer& trainer_;
+  const TrainConfig& config_;
+  Checkpoints checkpoints_;
+  int64_t samples_ = 0, saved_step_ = -1;
+  Clock::time_point saved_at_ = Clock::now();
+  int64_t step_;
+  MetricsFile metrics_;
+  Progress progress_;
+  MetricMeans means_;
+};
+
+}  // namespace
+
+void MetricMeans::add(const std::string& name, double value, double weight) {
+  Sum& sum = sums_[name];
+  sum.value += weight * value;
+  sum.weight += weight;
+}
+
+double MetricMeans::mean(const std::string& name) const {
+  const auto it = sums_.find(name);
+  return it == sums_.end() || it->second.weight == 0 ? 0 : it->second.value / it->second.weight;
+}
+
+std::map<std::string, double> MetricMeans::take() {
+  std::map<std::string, double> means;
+  for (const auto& [name, sum] : sums_) means[name] = mean(name);
+  sums_.clear();
+  return means;
+}
+
+Outcome run_loop(Trainer& trainer, const TrainConfig& config, ProgressMode progress, const std::atomic<bool>& stop) {
+  return Loop(trainer, config, progress).run(stop);
+}
+
+}  // namespace baton

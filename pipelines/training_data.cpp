@@ -1,0 +1,99 @@
+#include "pipelines/training_data.h"
+
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "engine/autograd/tape.h"
+#include "engine/core/log.h"
+#include "engine/data/prompt.h"
+#include "engine/io/model_config.h"
+#include "engine/io/stored_parameters.h"
+
+namespace baton {
+namespace {
+
+constexpr int64_t encode_batch = 16;
+
+// [B, C, H, W] -> [B, C, 1, H, W]: pictures are videos of one frame.
+Tensor with_frame(const Tensor& x) { return x.alias({x.dim(0), x.dim(1), 1, x.dim(2), x.dim(3)}); }
+
+// Names a model by its config and weights.
+std::string hash_model(const Path& folder) {
+  std::set<std::string> hashes;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors" || entry.path().filename() == "config.json")
+      hashes.insert(hash_file(entry.path()));
+  return hash_bytes(fmt::format("{}", hashes));
+}
+
+LatentCache open_latents(const TrainConfig& config, const Dataset& dataset, const Path& cache, ProgressMode progress) {
+  const Path folder = config.denoiser.vae;
+  TensorStore store(folder);
+  StoredParameters parameters(store);
+  const WanVae vae(read_wan_vae_config(folder / "config.json"), parameters, DType::f32);
+  const Pictures pictures(dataset, config.data);
+  const LatentSource source{.encoder = hash_model(folder), .pictures = pictures.hash(), .flip = config.data.flip};
+  const auto encode = [&](const Tensor& batch) { return normalised_latents(vae, batch); };
+  return open_latent_cache(cache, source, pictures, encode_batch, encode, progress);
+}
+
+}  // namespace
+
+Dataset open_and_report(const DataConfig& config) {
+  Dataset dataset = open_dataset(config);
+  for (const std::string& note : dataset.notes) spdlog::warn("{}", note);
+  return dataset;
+}
+
+Tensor normalised_latents(const WanVae& vae, const Tensor& pictures) {
+  NoGrad off;
+  const Tensor latents = vae.normalize(vae.encode(with_frame(pictures)).mean);  // [B, C, 1, h, w]
+  return latents.alias({latents.dim(0), latents.dim(1), latents.dim(3), latents.dim(4)});
+}
+
+std::vector<int32_t> caption_tokens(const Tokenizer& tokenizer, const std::string& caption, int64_t max_tokens) {
+  Tokens tokens = tokenizer.encode(clean_prompt(caption), max_tokens);
+  tokens.ids.resize(tokens.used);
+  return std::move(tokens.ids);
+}
+
+DatasetPictures::DatasetPictures(const TrainConfig& config)
+    : dataset_(open_and_report(config.data)),
+      pictures_(dataset_, config.data),
+      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)) {}
+
+Tensor DatasetPictures::samples(int64_t first, int64_t count) {
+  return with_frame(pictures_.crops(sampler_.draws(first, count)));
+}
+
+Tensor DatasetPictures::items(std::span<const int64_t> indices) {
+  std::vector<Draw> draws;
+  for (int64_t index : indices) draws.push_back({.item = index});
+  return with_frame(pictures_.whole(draws));
+}
+
+DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache,
+                               ProgressMode progress)
+    : dataset_(open_and_report(config.data)),
+      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
+      tokenizer_(tokenizer),
+      max_tokens_(config.denoiser.max_tokens),
+      latents_(open_latents(config, dataset_, cache, progress)) {}
+
+DenoiserSample DatasetLatents::make(const Draw& draw, const std::string& caption) const {
+  const Tensor latents = latents_.latents(std::span(&draw, 1));  // [1, C, h, w]
+  return {latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}),
+          caption_tokens(tokenizer_, caption, max_tokens_)};
+}
+
+DenoiserSample DatasetLatents::sample(int64_t number) {
+  const Draw draw = sampler_.draw(number);
+  return make(draw, sampler_.caption(draw));
+}
+
+DenoiserSample DatasetLatents::item(int64_t index) {
+  return make({.item = index}, dataset_.items[index].captions[0].text);
+}
+
+}  // namespace baton

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/config/train_config.h"
+#include "engine/core/progress.h"
+#include "engine/data/latent_cache.h"
+#include "engine/data/pictures.h"
+#include "engine/data/tokenizer.h"
+#include "engine/models/wan_vae.h"
+#include "engine/train/denoiser_data.h"
+#include "engine/train/picture_data.h"
+
+namespace baton {
+
+// Opens a data set and logs what was left out.
+Dataset open_and_report(const DataConfig& config);
+
+// Crops of the data set for the autoencoder.
+class DatasetPictures : public PictureData {
+ public:
+  explicit DatasetPictures(const TrainConfig& config);
+  Tensor samples(int64_t first, int64_t count) override;
+  int64_t size() const override { return pictures_.count(); }
+  Tensor items(std::span<const int64_t> indices) override;
+
+ private:
+  Dataset dataset_;
+  Pictures pictures_;
+  Sampler sampler_;
+};
+
+// Latents, normalised and cached in a file below `cache`, with tokens of captions.
+class DatasetLatents : public DenoiserData {
+ public:
+  DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache, ProgressMode progress);
+  DenoiserSample sample(int64_t number) override;
+  int64_t size() const override { return latents_.count(); }
+  DenoiserSample item(int64_t index) override;
+
+ private:
+  DenoiserSample make(const Draw& draw, const std::string& caption) const;
+
+  Dataset dataset_;
+  Sampler sampler_;
+  const Tokenizer& tokenizer_;
+  int64_t max_tokens_;
+  LatentCache latents_;
+};
+
+// The posterior means of pictures [B, 3, S, S], normalised: [B, C, h, w] f32. Not recorded.
+Tensor normalised_latents(const WanVae& vae, const Tensor& pictures);
+
+// A caption as the denoiser is given it.
+std::vector<int32_t> caption_tokens(const Tokenizer& tokenizer, const std::string& caption, int64_t max_tokens);
+
+}  // namespace baton
