@@ -123,7 +123,7 @@ struct Silu {
   Vector slope(Vector x) const { return gated_slope(x, sigmoid(x), constant(1)); }
 };
 struct Relu {
-  Vector value(Vector x) const { return hn::Max(hn::Zero(lanes), x); }  // in this order NaN stays NaN
+  Vector value(Vector x) const { return at_least(hn::Zero(lanes), x); }
   Vector slope(Vector x) const { return hn::IfThenElseZero(hn::Gt(x, hn::Zero(lanes)), constant(1)); }
 };
 struct Exp {
@@ -142,7 +142,7 @@ struct Abs {
 };
 struct Clamp {
   Vector low, high;
-  Vector value(Vector x) const { return hn::Min(high, hn::Max(low, x)); }
+  Vector value(Vector x) const { return at_most(high, at_least(low, x)); }
   Vector slope(Vector x) const { return hn::IfThenElseZero(hn::And(hn::Ge(x, low), hn::Le(x, high)), constant(1)); }
 };
 

@@ -13,6 +13,10 @@ namespace baton::kernels::cpu::HWY_NAMESPACE {
 
 HWY_INLINE Vector constant(float value) { return hn::Set(lanes, value); }
 
+// Unlike Highway's Max and Min, these pass a NaN on for every instruction set.
+HWY_INLINE Vector at_least(Vector low, Vector x) { return hn::IfThenElse(hn::Lt(x, low), low, x); }
+HWY_INLINE Vector at_most(Vector high, Vector x) { return hn::IfThenElse(hn::Gt(x, high), high, x); }
+
 // c[0] + c[1] x + c[2] x^2 + …
 template <size_t N>
 HWY_INLINE Vector polynomial(Vector x, const float (&c)[N]) {
@@ -25,8 +29,7 @@ HWY_INLINE Vector polynomial(Vector x, const float (&c)[N]) {
 // times 2^n in two steps so that results near both ends of the range come out as they should (denormal, infinity).
 HWY_INLINE Vector exp_of(Vector x) {
   const hn::RebindToSigned<Lanes> integers;
-  // The second operand of Min and Max is what a NaN gets through.
-  const Vector clamped = hn::Max(constant(-104.0f), hn::Min(constant(89.0f), x));
+  const Vector clamped = at_least(constant(-104.0f), at_most(constant(89.0f), x));
   const auto n = hn::NearestInt(hn::Mul(clamped, constant(1.44269504f)));
   const Vector whole = hn::ConvertTo(lanes, n);
   const Vector r =

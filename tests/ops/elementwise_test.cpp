@@ -2,6 +2,7 @@
 
 #include "engine/core/error.h"
 #include "engine/ops/view.h"
+#include "tests/kernels/target.h"
 #include "tests/ops/op_test.h"
 
 namespace baton::test {
