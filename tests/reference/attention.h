@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 // softmax(scale q k^T + bias + log count) v and its gradients, one number at a time in double precision.
@@ -12,6 +14,9 @@ struct Attention {
   double scale;
   bool causal = false;
   std::vector<double> q, k, v, bias, count;
+  // Applied to scores, probabilities, their gradients and every result: a lower precision gives a naive computation in
+  // it.
+  double (*round)(double) = [](double x) { return x; };
 
   std::vector<double> out;                                // after forward()
   std::vector<double> grad_q, grad_k, grad_v, grad_bias;  // after backward()
@@ -23,6 +28,7 @@ struct Attention {
       for (int64_t j = 0; j < Tk; ++j)
         for (int64_t d = 0; d < D; ++d) out[at(b, i, h, d, Tq)] += p[j] * v[at(b, j, h, d, Tk)];
     });
+    round_all(out);
   }
 
   void backward(const std::vector<double>& grad_out) {
@@ -39,10 +45,11 @@ struct Attention {
           dp[j] += grad_out[at(b, i, h, d, Tq)] * v[at(b, j, h, d, Tk)];
           grad_v[at(b, j, h, d, Tk)] += p[j] * grad_out[at(b, i, h, d, Tq)];
         }
+        dp[j] = round(dp[j]);
         delta += p[j] * dp[j];
       }
       for (int64_t j = 0; j < Tk; ++j) {
-        const double ds = p[j] * (dp[j] - delta);
+        const double ds = round(p[j] * (dp[j] - delta));
         grad_bias[(h * Tq + i) * Tk + j] += ds;
         for (int64_t d = 0; d < D; ++d) {
           grad_q[at(b, i, h, d, Tq)] += scale * ds * k[at(b, j, h, d, Tk)];
@@ -50,9 +57,14 @@ struct Attention {
         }
       }
     });
+    for (auto* grad : {&grad_q, &grad_k, &grad_v, &grad_bias}) round_all(*grad);
   }
 
  private:
+  void round_all(std::vector<double>& values) const {
+    for (double& value : values) value = round(value);
+  }
+
   int64_t at(int64_t b, int64_t t, int64_t h, int64_t d, int64_t T) const { return ((b * T + t) * H + h) * D + d; }
 
   template <typename Body>
@@ -72,12 +84,12 @@ struct Attention {
       if (times == 0 || (causal && j > i)) continue;
       double dot = 0;
       for (int64_t d = 0; d < D; ++d) dot += q[at(b, i, h, d, Tq)] * k[at(b, j, h, d, Tk)];
-      score[j] = scale * dot + (bias.empty() ? 0 : bias[(h * Tq + i) * Tk + j]) + std::log(times);
+      score[j] = round(scale * dot + (bias.empty() ? 0 : bias[(h * Tq + i) * Tk + j]) + std::log(times));
       largest = std::max(largest, score[j]);
     }
     if (largest == -INFINITY) return p;
     for (int64_t j = 0; j < Tk; ++j) sum += p[j] = std::exp(score[j] - largest);
-    for (double& value : p) value /= sum;
+    for (double& value : p) value = round(value / sum);
     return p;
   }
 };
