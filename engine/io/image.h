@@ -1,0 +1,34 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "engine/io/file.h"
+#include "engine/tensor/tensor.h"
+
+namespace baton {
+
+// An 8-bit RGB picture, rows from top to bottom.
+struct Image {
+  int64_t width = 0, height = 0;
+  std::vector<uint8_t> pixels;  // [height, width, 3]
+};
+
+using Color = std::array<uint8_t, 3>;
+constexpr Color white{255, 255, 255};
+
+// Decodes PNG, JPEG, WebP, TIFF or BMP: turned upright by its EXIF orientation, transparency composited over
+// `background`, grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it is too large (512 MB, 2^28
+// pixels), damaged or no picture. Colour profiles are not applied: values are taken as sRGB.
+Image read_image(const Path& path, const Color& background = white);
+
+// Averages over areas where it shrinks, Lanczos where it grows.
+Image resize_image(const Image& image, int64_t width, int64_t height);
+
+// [3, H, W] f32 in [0, 1].
+Tensor to_tensor(const Image& image);
+// The picture nearest to x [3, H, W] f32; values outside [0, 1] are clamped.
+Image to_image(const Tensor& x);
+
+}  // namespace baton
