@@ -31,12 +31,5 @@ int64_t packed_b_bytes(int64_t k, int64_t n, DType dtype);
 // bytes.
 void pack_b(const View& b, DType dtype, void* packed);
 
-// sums [N] f32, contiguous, = column sums of x [M, N] f32 or bf16, rows strided. The order of the sums depends on the
-// shape alone.
-struct ColumnSumArgs {
-  View x, sums;
-};
-void column_sum(const ColumnSumArgs&);
-
 }  // namespace cpu
 }  // namespace baton::kernels

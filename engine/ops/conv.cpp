@@ -5,8 +5,8 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
+#include "kernels/accumulate.h"
 #include "kernels/conv.h"
-#include "kernels/gemm.h"
 
 namespace baton {
 namespace {
@@ -64,9 +64,8 @@ struct ConvBackward {
       kernels::cpu::conv2d_backward_weight(arguments(x, dw, dy, stride, padding));
     }
     if (wants_bias) {
-      const int64_t channels = weight_shape[0];
-      db = Tensor::empty({channels});
-      kernels::cpu::column_sum({.x = dy.alias({dy.numel() / channels, channels}).view(), .sums = db.view()});
+      db = Tensor::empty({weight_shape[0]});
+      kernels::cpu::sum_to({.source = dy.view(), .target = db.view()});
     }
     return {dx, dw, db};
   }

@@ -4,6 +4,7 @@
 #include "engine/core/error.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/matrix.h"
+#include "kernels/accumulate.h"
 #include "kernels/gemm.h"
 
 namespace baton {
@@ -50,7 +51,7 @@ struct LinearBackward {
     }
     if (wants_bias) {
       db = Tensor::empty({weight_shape[0]});
-      kernels::cpu::column_sum({.x = dy.view(), .sums = db.view()});
+      kernels::cpu::sum_to({.source = dy.view(), .target = db.view()});
     }
     return {dx, dw, db};
   }
