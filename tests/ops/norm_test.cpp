@@ -90,15 +90,15 @@ TEST(Norm, L2Norm) {
 // Enough rows for several chunks of column sums and several threads.
 TEST(Norm, ManyRows) {
   const NormReference norm{96, true, with_eps};
-  const Tensor x = random({2, 500, 96}, 1), weight = random({96}, 2), bias = random({96}, 3);
+  const Tensor x = random({2, 700, 96}, 1), weight = random({96}, 2), bias = random({96}, 3);
   check_reference([](auto& in) { return layer_norm(in[0], in[1], in[2], eps); },
                   [&](auto& in) { return norm(in[0], column(in[1]), column(in[2])); }, {x, weight, bias});
   const Tensor scale = random({2, 96}, 4), shift = random({2, 96}, 5);
   check_reference([](auto& in) { return modulated_norm(in[0], in[1], in[2], eps); },
                   [&](auto& in) {
                     return norm(
-                        in[0], [&](size_t row, size_t i) { return 1 + in[1][row / 500 * 96 + i]; },
-                        [&](size_t row, size_t i) { return in[2][row / 500 * 96 + i]; });
+                        in[0], [&](size_t row, size_t i) { return 1 + in[1][row / 700 * 96 + i]; },
+                        [&](size_t row, size_t i) { return in[2][row / 700 * 96 + i]; });
                   },
                   {x, scale, shift});
 }
