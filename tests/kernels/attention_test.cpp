@@ -9,6 +9,7 @@
 #include <random>
 
 #include "hwy/highway.h"
+#include "kernels/cpu/attention_plan.h"
 #include "tests/kernels/guarded.h"
 #include "tests/reference/attention.h"
 
@@ -155,7 +156,20 @@ std::vector<Case> cases() {
   for (const int64_t D : {1, 8, 16, 20, 64, 72, 128, 256, 384}) all.push_back({2, 67, 70, 1, D, false, true, true});
   all.push_back({1, 130, 300, 1, 16, false, true, true});
   all.push_back({1, 300, 300, 1, 16, true, true, false});
+  all.push_back({2, 67, 67, 1, 20, true, false, true});  // key 0 is hidden: query 0 sees nothing
   return all;
+}
+
+// Tasks run at the same time: they may not add to the same element of the bias' gradient.
+TEST(AttentionPlan, TasksShareNoBiasGradient) {
+  kernels::AttentionBackwardArgs args{};
+  args.in.q = Guarded({6, 5, 4, 8}, DType::f32).view();
+  args.in.k = Guarded({6, 7, 4, 8}, DType::f32).view();
+  EXPECT_EQ(kernels::cpu::BackwardPlan(args).groups, 6 * 4);
+  args.grad_bias = Guarded({4, 5, 7}, DType::f32).view();
+  EXPECT_EQ(kernels::cpu::BackwardPlan(args).groups, 4);
+  args.grad_bias = Guarded({1, 5, 7}, DType::f32).view();
+  EXPECT_EQ(kernels::cpu::BackwardPlan(args).groups, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AttentionKernel, testing::ValuesIn(cases()));

@@ -93,6 +93,7 @@ TEST(Attention, ReadsWindowsInPlace) {
   EXPECT_EQ(windows.output.to_vector(), copies.output.to_vector());
   EXPECT_EQ(windows.gradients[0].to_vector(), copies.gradients[0].to_vector());
   check_gradient(fused, {qkv});
+  check_bf16(fused, {qkv});
 }
 
 TEST(Attention, KeysWithMultiplicityAreRepeatedKeys) {
