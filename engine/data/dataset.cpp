@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "engine/data/dataset_source.h"
-#include "engine/io/json.h"
+#include "engine/io/utf8.h"
 
 namespace baton {
 
@@ -40,11 +39,7 @@ Path resolve_inside(const Path& folder, const Path& name, std::string_view where
 void check_caption(std::string_view text, std::string_view where) {
   constexpr size_t longest = 1 << 16;
   check(text.size() <= longest, "{}: the caption has {} bytes, at most {} are accepted", where, text.size(), longest);
-  try {
-    Json(text).dump();
-  } catch (const Json::exception&) {
-    fail("{}: the caption is not UTF-8 text", where);
-  }
+  check(is_utf8(text), "{}: the caption is not UTF-8 text", where);
 }
 
 std::optional<std::vector<Caption>> replace_missing_caption(MissingCaption rule, std::string_view where,
