@@ -19,7 +19,8 @@ TEST(MetricsFile, DropsWhatIsWrittenAgain) {
     MetricsFile metrics(path, 2);
     metrics.write({{"step", 3}, {"loss", 0.25}});
   }
-  EXPECT_EQ(read_file(path, 1000), "{\"loss\":0.5,\"step\":1}\n{\"loss\":0.5,\"step\":2}\n{\"loss\":0.25,\"step\":3}\n");
+  EXPECT_EQ(read_file(path, 1000),
+            "{\"loss\":0.5,\"step\":1}\n{\"loss\":0.5,\"step\":2}\n{\"loss\":0.25,\"step\":3}\n");
 }
 
 }  // namespace

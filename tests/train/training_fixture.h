@@ -1,0 +1,124 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "engine/config/train_config.h"
+#include "engine/core/random.h"
+#include "engine/nn/parameters.h"
+#include "engine/train/denoiser_data.h"
+#include "engine/train/picture_data.h"
+
+// Data sets made of random numbers, and networks so small that a step takes milliseconds.
+namespace baton::test {
+
+class RandomLatents : public DenoiserData {
+ public:
+  DenoiserSample sample(int64_t number) override { return item(number % size()); }
+  int64_t size() const override { return 12; }
+  DenoiserSample item(int64_t index) override {
+    DenoiserSample sample{Tensor::empty({4, 1, 4, 4}), {}};
+    random_normal({sample.latents.data<float>(), 64}, 77, index);
+    for (int64_t i = 0; i <= index % 4; ++i) sample.tokens.push_back(static_cast<int32_t>((index * 3 + i) % 16));
+    return sample;
+  }
+};
+
+class RandomPictures : public PictureData {
+ public:
+  Tensor samples(int64_t first, int64_t count) override { return draw(first, count, 8); }
+  int64_t size() const override { return 5; }
+  Tensor items(std::span<const int64_t> indices) override {
+    return draw(indices[0], static_cast<int64_t>(indices.size()), 16);
+  }
+
+ private:
+  static Tensor draw(int64_t first, int64_t count, int64_t side) {
+    const Tensor all = Tensor::empty({count, 3, 1, side, side});
+    const int64_t size = all.numel() / count;
+    for (int64_t i = 0; i < all.numel(); ++i)
+      all.data<float>()[i] = static_cast<float>(2 * random_uniform(78, first + i / size, i % size) - 1);
+    return all;
+  }
+};
+
+inline TrainConfig tiny_denoiser() {
+  TrainConfig config;
+  config.kind = TrainKind::denoiser;
+  config.seed = 5;
+  config.steps = 12;
+  config.batch = 8;
+  config.log_every = 1;
+  config.dtype = ComputeType::f32;
+  config.denoiser.transformer = {.num_attention_heads = 2,
+                                 .attention_head_dim = 12,
+                                 .in_channels = 4,
+                                 .out_channels = 4,
+                                 .text_dim = 16,
+                                 .freq_dim = 16,
+                                 .ffn_dim = 32,
+                                 .num_layers = 2};
+  config.denoiser.text_encoder.vocab_size = 16;
+  config.denoiser.text_encoder.d_model = 16;
+  config.denoiser.text_encoder.d_kv = 8;
+  config.denoiser.text_encoder.num_heads = 2;
+  config.denoiser.text_encoder.d_ff = 24;
+  config.denoiser.text_encoder.num_layers = 1;
+  config.denoiser.max_tokens = 6;
+  config.denoiser.vae = "unused";
+  config.denoiser.tokenizer = "unused";
+  config.experts = {.count = 3, .boundaries = {}, .branch_at = 5};
+  config.optimizer.ema = 0.9;
+  config.schedule.warmup = 3;
+  config.data.folder = "unused";
+  config.checkpoint = {.folder = "", .every = 0, .minutes = 0, .keep = 2};
+  config.validation = {.every = 0, .items = 6, .t_bins = 4};
+  return config;
+}
+
+inline TrainConfig tiny_vae() {
+  TrainConfig config;
+  config.kind = TrainKind::vae;
+  config.steps = 6;
+  config.batch = 4;
+  config.log_every = 1;
+  config.dtype = ComputeType::f32;
+  config.vae.base_dim = 8;
+  config.vae.dim_mult = {1, 2};
+  config.vae.z_dim = 4;
+  config.vae.num_res_blocks = 1;
+  config.vae.patch_size = 2;
+  config.vae.temperal_downsample = {false};
+  config.data = {.folder = "unused", .size = 16, .crop = 8};
+  config.checkpoint = {.folder = "", .every = 0, .minutes = 0, .keep = 2};
+  config.validation = {.every = 0, .items = 3};
+  return config;
+}
+
+// An empty folder that is gone after the test.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& name) : path_(std::filesystem::path(testing::TempDir()) / name) {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  ~Scratch() { std::filesystem::remove_all(path_); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline void expect_equal(const Parameters& a, const Parameters& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].name, b[i].name);
+    if (is_floating(a[i].value.dtype()))
+      EXPECT_EQ(a[i].value.to_vector(), b[i].value.to_vector()) << a[i].name;
+    else
+      EXPECT_EQ(*a[i].value.data<int64_t>(), *b[i].value.data<int64_t>()) << a[i].name;
+  }
+}
+
+}  // namespace baton::test
