@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace baton {
+
+// Refuses what no prompt is: more than 64 KiB, a NUL byte, text that is not UTF-8. `where` starts the message.
+void check_prompt(std::string_view text, std::string_view where);
+
+// The text as diffusers' WanPipeline cleans it before the tokenizer sees it, with ftfy installed: character references
+// of HTML replaced, Latin ligatures split, full-width and half-width forms made normal (，becomes a comma), quotes
+// straightened, line breaks unified, terminal escapes and control characters dropped, NFC; then references once more
+// (twice), and white space collapsed. Left out: ftfy's guess that a text was decoded with a wrong encoding ("schÃ¶n").
+// Such a text is taken as it stands.
+std::string clean_prompt(std::string_view text);
+
+}  // namespace baton
