@@ -20,6 +20,7 @@ Tensor affine(const Tensor& x, float a, float b = 0);
 // rows may be strided.
 Tensor gated_add(const Tensor& x, const Tensor& gate, const Tensor& y);
 
+// Functions of one tensor keep its dtype.
 Tensor gelu_tanh(const Tensor& x);   // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 Tensor gelu(const Tensor& x);        // 0.5 x (1 + erf(x / sqrt 2))
 Tensor quick_gelu(const Tensor& x);  // x sigmoid(1.702 x)

@@ -8,8 +8,8 @@
 // the others copy.
 namespace baton {
 
-Tensor reshape(const Tensor& x, Shape shape);  // one -1 is inferred; copies if x is not contiguous
-Tensor contiguous(const Tensor& x);
+Tensor reshape(const Tensor& x, Shape shape);                    // one -1 is inferred; copies only if it must
+Tensor contiguous(const Tensor& x);                              // x itself if it is contiguous already
 Tensor permute(const Tensor& x, const std::vector<int>& order);  // contiguous copy with dimensions reordered
 Tensor narrow(const Tensor& x, int dim, int64_t start, int64_t length);
 Tensor expand(const Tensor& x, Shape shape);  // size-1 dimensions repeat with stride 0

@@ -48,39 +48,53 @@ void copy_rows(const Loops<2>& loops, const S* source, T* target) {
   });
 }
 
-// The innermost two loops exchange the roles of the strides (a transposition): square tiles, so that each touched cache
-// line is used up.
+// A transposition: the source has unit stride in the last loop but one (rows), the target in the last one (columns).
+// Squares go through a buffer that is read and written in whole cache lines on either side.
 template <typename S, typename T>
 void copy_tiles(const Loops<2>& loops, const S* source, T* target) {
   constexpr int64_t tile = 16;
   const int last = loops.rank - 1;
-  const int64_t rows = loops.shape[last - 1], columns = loops.shape[last];
-  const auto &outer = loops.stride[last - 1], &inner = loops.stride[last];
-  Loops<2> tiles = loops;  // its innermost loop stands for one pair of loops
-  tiles.rank = last;
-  const int64_t strips = (rows + tile - 1) / tile;
-  parallel_for(tiles.rows() * strips, tile * columns, [&](int64_t begin, int64_t end, int) {
+  const int64_t rows = loops.shape[last - 1], columns = loops.shape[last], strips = (rows + tile - 1) / tile;
+  const int64_t source_step = loops.stride[last][0], target_step = loops.stride[last - 1][1];
+  Loops<2> outer = loops;  // its innermost loop stands for the two
+  outer.rank = last;
+  parallel_for(outer.rows() * strips, tile * columns, [&](int64_t begin, int64_t end, int) {
+    S buffer[tile][tile];
     for (int64_t task = begin; task < end; ++task) {
-      const RowCursor<2> at(tiles, task / strips);
-      const int64_t first = task % strips * tile, height = std::min(tile, rows - first);
+      const RowCursor<2> at(outer, task / strips);
+      const int64_t row = task % strips * tile, height = std::min(tile, rows - row);
       for (int64_t column = 0; column < columns; column += tile) {
+        const S* from = source + at.offset(0) + row + column * source_step;
+        T* to = target + at.offset(1) + row * target_step + column;
         const int64_t span = std::min(tile, columns - column);
-        const S* s = source + at.offset(0) + first * outer[0] + column * inner[0];
-        T* t = target + at.offset(1) + first * outer[1] + column * inner[1];
-        for (int64_t r = 0; r < height; ++r)
-          for (int64_t c = 0; c < span; ++c) copy_one(s + r * outer[0] + c * inner[0], t + r * outer[1] + c * inner[1]);
+        for (int64_t c = 0; c < span; ++c)
+          for (int64_t r = 0; r < height; ++r) buffer[r][c] = from[r + c * source_step];
+        for (int64_t r = 0; r < height; ++r) copy_row(buffer[r], to + r * target_step, span);
       }
     }
   });
 }
 
+// Anything else, element by element in the innermost two loops.
 template <typename S, typename T>
 void copy_elements(const Loops<2>& loops, const S* source, T* target) {
-  const int64_t n = loops.inner(), from = loops.inner_stride(0), to = loops.inner_stride(1);
-  parallel_for(loops.rows(), n, [&](int64_t begin, int64_t end, int) {
-    RowCursor<2> row(loops, begin);
-    for (int64_t r = begin; r < end; ++r, row.next())
-      for (int64_t i = 0; i < n; ++i) copy_one(source + row.offset(0) + i * from, target + row.offset(1) + i * to);
+  const int last = loops.rank - 1;
+  const bool single = last == 0;
+  const int64_t rows = single ? 1 : loops.shape[last - 1], columns = loops.shape[last];
+  const std::array<int64_t, 2> down = single ? std::array<int64_t, 2>{} : loops.stride[last - 1],
+                               across = loops.stride[last];
+  Loops<2> outer = loops;
+  outer.rank = std::max(last, 1);
+  if (single) outer.shape[0] = 1;
+  parallel_for(outer.rows(), rows * columns, [&](int64_t begin, int64_t end, int) {
+    RowCursor<2> at(outer, begin);
+    for (int64_t task = begin; task < end; ++task, at.next()) {
+      const S* from = source + at.offset(0);
+      T* to = target + at.offset(1);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < columns; ++c)
+          copy_one(from + r * down[0] + c * across[0], to + r * down[1] + c * across[1]);
+    }
   });
 }
 
@@ -88,9 +102,10 @@ template <typename S, typename T>
 void copy_as(const Loops<2>& loops, const View& source, const View& target) {
   const S* s = source.as<const S>();
   T* t = target.as<T>();
-  if (loops.inner_stride(0) == 1 && loops.inner_stride(1) == 1 && loops.inner() >= 8)
+  const bool rows = loops.inner_stride(1) == 1;
+  if (rows && loops.inner_stride(0) == 1 && loops.inner() >= 8)
     copy_rows(loops, s, t);
-  else if (loops.rank >= 2 && loops.stride[loops.rank - 2][0] == 1)
+  else if (rows && loops.rank >= 2 && loops.stride[loops.rank - 2][0] == 1)
     copy_tiles(loops, s, t);
   else
     copy_elements(loops, s, t);

@@ -50,8 +50,7 @@ HWY_INLINE hn::Vec<HalfBits> narrow(Vector v) {
   const auto rounded = hn::Add(b, hn::Add(odd, hn::Set(bits, 0x7fff)));
   const auto quiet = hn::Or(b, hn::Set(bits, 0x400000));
   const auto chosen = hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(v)), quiet, rounded);
-  const auto high = hn::BitCast(hn::RebindToSigned<Lanes>(), hn::ShiftRight<16>(chosen));
-  return hn::DemoteTo(HalfBits(), high);
+  return hn::TruncateTo(HalfBits(), hn::ShiftRight<16>(chosen));
 }
 
 HWY_INLINE Vector load(const float* p, Whole = {}) { return hn::LoadU(lanes, p); }
