@@ -135,7 +135,8 @@ void visit(ConfigVisitor& v, ValidationConfig& c, TrainKind kind) {
   if (kind == TrainKind::denoiser) v("t_bins", c.t_bins, "equal bins of t that are reported", {1, 1000});
 }
 
-bool is_colour(const std::string& text) {
+// #rrggbb.
+bool is_color(const std::string& text) {
   return text.size() == 7 && text[0] == '#' && text.find_first_not_of("0123456789abcdefABCDEF", 1) == std::string::npos;
 }
 
@@ -158,8 +159,6 @@ void resolve(TrainConfig& c, WanVaeConfig& vae) {
 }
 
 void resolve(TrainConfig& c, DenoiserModelConfig& model) {
-  check(c.data.caption_extension.size() > 1 && c.data.caption_extension[0] == '.',
-        "data.caption_extension: '{}', expected a dot and letters, like .txt", c.data.caption_extension);
   check(!model.vae.empty(), "model.vae: missing; name the folder of a trained autoencoder");
   check(!model.tokenizer.empty(), "model.tokenizer: missing; name the folder of a tokenizer");
   model.transformer.text_dim = model.text_encoder.d_model;
@@ -205,10 +204,16 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
   v.section("validation", "", [&] { visit(v, c.validation, c.kind); });
 }
 
+void resolve(DataConfig& c) {
+  check(!c.folder.empty(), "data.folder: missing; name the folder of the data set");
+  check(is_color(c.background), "data.background: '{}' is not #rrggbb", c.background);
+  check(c.caption_extension.size() > 1 && c.caption_extension[0] == '.',
+        "data.caption_extension: '{}', expected a dot and letters, like .txt", c.caption_extension);
+}
+
 void resolve(TrainConfig& c) {
-  check(!c.data.folder.empty(), "data.folder: missing; name the folder of the data set");
+  resolve(c.data);
   check(!c.checkpoint.folder.empty(), "checkpoint.folder: missing; name the folder to write to");
-  check(is_colour(c.data.background), "data.background: '{}' is not #rrggbb", c.data.background);
   check(c.micro_batch == 0 || c.batch % c.micro_batch == 0, "micro_batch: {} does not divide batch: {}", c.micro_batch,
         c.batch);
   check(c.schedule.warmup <= c.steps, "schedule.warmup: {} is beyond steps: {}", c.schedule.warmup, c.steps);

@@ -125,5 +125,6 @@ void visit(ConfigVisitor& v, TrainConfig& config);
 // Fills in what follows from other keys (channels, scale factors, text_dim) and throws InputError, naming the keys,
 // when values do not fit each other.
 void resolve(TrainConfig& config);
+void resolve(DataConfig& config);
 
 }  // namespace baton
