@@ -5,6 +5,7 @@
 namespace baton {
 
 void visit(ConfigVisitor& v, GenerateConfig& c) {
+  v("prompt", c.prompt, "what to draw; also the positional argument");
   v("model", c.model, "pipeline folder (default: $BATON_MODEL, else assets/model)");
   v("out", c.out,
     "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");

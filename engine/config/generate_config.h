@@ -12,7 +12,7 @@ namespace baton {
 enum class NoiseSource { torch, philox };
 
 struct GenerateConfig {
-  std::string prompt;  // positional on the command line
+  std::string prompt;
   std::string model;   // empty: $BATON_MODEL, else the model in assets/
   std::string out;
   std::string negative;

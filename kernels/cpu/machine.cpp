@@ -19,14 +19,22 @@ std::string processor_name() {
 
 std::string isa_name(dnnl::cpu_isa isa) {
   switch (isa) {
-    case dnnl::cpu_isa::sse41: return "sse4.1";
-    case dnnl::cpu_isa::avx: return "avx";
-    case dnnl::cpu_isa::avx2: return "avx2";
-    case dnnl::cpu_isa::avx512_core: return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
-    case dnnl::cpu_isa::avx512_core_amx: return "avx512_core_amx";
-    default: return "generic";
+    case dnnl::cpu_isa::sse41:
+      return "sse4.1";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return "generic";
   }
 }
 
@@ -34,7 +42,8 @@ std::string isa_name(dnnl::cpu_isa isa) {
 
 Machine machine() {
   const int64_t best = hwy::SupportedTargets() & -hwy::SupportedTargets();  // Highway numbers better targets lower
-  return {processor_name(), hwy::TargetName(best), isa_name(dnnl::get_effective_cpu_isa()), onednn::has_bf16(), omp_get_max_threads()};
+  return {processor_name(), hwy::TargetName(best), isa_name(dnnl::get_effective_cpu_isa()), onednn::has_bf16(),
+          omp_get_max_threads()};
 }
 
 void set_threads(int threads) { omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs()); }

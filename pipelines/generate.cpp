@@ -1,0 +1,218 @@
+#include "pipelines/generate.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "engine/autograd/tape.h"
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/diffusion/objective.h"
+#include "engine/io/image.h"
+#include "engine/io/tensor_store.h"
+#include "engine/ops/view.h"
+#include "pipelines/draw_plan.h"
+#include "pipelines/picture_file.h"
+
+namespace baton {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Where picture number `index` goes: the file itself, or {seed}-{index}.png in a folder.
+Path picture_path(const GenerateConfig& config, int64_t index) {
+  const Path out = config.out.empty() ? Path(config.count == 1 ? "picture.png" : "pictures") : Path(config.out);
+  if (config.count == 1 && out.extension() == ".png") return out;
+  return out / fmt::format("{}-{}.png", config.seed + index, index);
+}
+
+void check_output(const GenerateConfig& config) {
+  if (config.dry_run) return;
+  const Path out = config.out;
+  check(config.count == 1 || out.extension() != ".png", "out is the single file {}, but count is {}: name a folder",
+        config.out, config.count);
+  check(out.extension() == ".png" || out.empty() || !fs::exists(out) || fs::is_directory(out),
+        "out: {} exists and is no folder; name a .png file or a folder", config.out);
+  const Path folder = picture_path(config, 0).parent_path();
+  if (out.extension() == ".png")
+    check(folder.empty() || fs::is_directory(folder), "out: there is no folder {}", folder.string());
+}
+
+// Latents from a file, [B, C, 1, h, w] f32, as --latents-out wrote them.
+Tensor read_latents(const Path& path, const PipelineDirectory& model) {
+  TensorStore store(path);
+  check(store.contains("latents"), "{}: there is no tensor 'latents'", path.string());
+  const Tensor latents = store.get("latents");
+  check(latents.dtype() == DType::f32 && latents.rank() == 5 && latents.dim(1) == model.vae_config().z_dim &&
+            latents.dim(2) == 1,
+        "{}: latents are {} {}, expected f32 [B, {}, 1, h, w]", path.string(), name(latents.dtype()), latents.shape(),
+        model.vae_config().z_dim);
+  return latents;
+}
+
+// The start image as a picture [1, 3, 1, H, W] in [0, 1] of the plan's size.
+Tensor read_init_image(const std::string& path, const DrawPlan& plan) {
+  return to_tensor(resize_image(read_image(path), plan.width, plan.height)).alias({1, 3, 1, plan.height, plan.width});
+}
+
+struct Seconds {
+  double encode = 0, denoise = 0, decode = 0, start_to_first_step = 0;
+};
+
+class Generation {
+ public:
+  Generation(GenerateConfig config, const Runtime& runtime)
+      : start_(Clock::now()),
+        config_(std::move(config)),
+        runtime_(runtime),
+        model_(config_.model),
+        plan_(make_draw_plan(config_, model_)),
+        engine_(model_, runtime.compute, config_.count > config_.batch) {
+    if (!config_.prompt_file.empty()) config_.prompt = read_file(config_.prompt_file, 1 << 20);
+    config_.prompt_file.clear();
+  }
+
+  int run() {
+    if (config_.dry_run) {
+      std::cout << describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute);
+      return exit_done;
+    }
+    if (!config_.from_latents.empty()) return decode_only();
+    if (!config_.init_image.empty()) init_ = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
+    const auto encode_start = Clock::now();
+    texts_ = engine_.encode({config_.prompt, config_.negative});
+    seconds_.encode = seconds_since(encode_start) / static_cast<double>(config_.count);
+    const int64_t steps = std::ssize(plan_.steps), batches = (config_.count + config_.batch - 1) / config_.batch;
+    Progress progress(runtime_.progress, "generate", steps * batches);
+    for (int64_t first = 0; first < config_.count; first += config_.batch) {
+      if (runtime_.stop) return exit_interrupted;
+      draw_batch(first, std::min(config_.batch, config_.count - first), progress);
+    }
+    return exit_done;
+  }
+
+ private:
+  void draw_batch(int64_t first, int64_t size, Progress& progress) {
+    std::vector<PictureRequest> pictures;
+    for (int64_t i = 0; i < size; ++i) pictures.push_back({0, 1, static_cast<uint64_t>(config_.seed + first + i)});
+    Tensor latents = engine_.noise(plan_, pictures);
+    if (init_) latents = noised(expand(init_, latents.shape()), latents, plan_.steps[0].sigma);
+    const auto denoise_start = Clock::now();
+    if (first == 0) seconds_.start_to_first_step = seconds_since(start_);
+    latents = engine_.denoise(plan_, texts_, pictures, latents, [&](const Step& step) {
+      progress.update(++steps_done_, {{"step", step.index + 1.0}, {"expert", step.expert}});
+    });
+    seconds_.denoise = seconds_since(denoise_start) / static_cast<double>(size);
+    finish_batch(first, latents);
+  }
+
+  void finish_batch(int64_t first, const Tensor& latents) {
+    const auto decode_start = Clock::now();
+    const Tensor pictures = engine_.decode(latents, plan_.tile);
+    seconds_.decode = seconds_since(decode_start) / static_cast<double>(latents.dim(0));
+    if (!config_.latents_out.empty()) keep_latents(first, latents);
+    for (int64_t i = 0; i < latents.dim(0); ++i) write(first + i, narrow(pictures, 0, i, 1));
+  }
+
+  void keep_latents(int64_t first, const Tensor& latents) {
+    all_latents_.push_back(latents);
+    if (first + latents.dim(0) == config_.count || !config_.from_latents.empty())
+      write_safetensors(config_.latents_out, {{"latents", concat(all_latents_, 0)}});
+  }
+
+  void write(int64_t index, const Tensor& picture) {
+    const Path path = picture_path(config_, index);
+    if (!path.parent_path().empty()) fs::create_directories(path.parent_path());
+    PictureInfo info{config_, model_.path().filename().string(), model_hash(), steps_per_expert()};
+    info.config.seed = config_.seed + index;
+    info.config.count = info.config.batch = 1;
+    info.config.out.clear();
+    info.config.latents_out.clear();
+    info.config.json = false;
+    write_picture(path, reshape(picture, {3, plan_.height, plan_.width}), info);
+    report(path, index);
+  }
+
+  void report(const Path& path, int64_t index) const {
+    if (!config_.json) {
+      std::cout << path.string() << std::endl;
+      return;
+    }
+    const double total = seconds_.encode + seconds_.denoise + seconds_.decode;
+    const Json line{{"path", path.string()},
+                    {"seed", config_.seed + index},
+                    {"width", plan_.width},
+                    {"height", plan_.height},
+                    {"steps", plan_.steps.size()},
+                    {"steps_per_expert", steps_per_expert()},
+                    {"model_hash", model_hash()},
+                    {"seconds_start_to_first_step", seconds_.start_to_first_step},
+                    {"seconds_encode", seconds_.encode},
+                    {"seconds_denoise", seconds_.denoise},
+                    {"seconds_decode", seconds_.decode},
+                    {"seconds_total", total}};
+    std::cout << line.dump() << std::endl;
+  }
+
+  int decode_only() {
+    const Tensor latents = read_latents(config_.from_latents, model_);
+    const int64_t factor = model_.vae_config().scale_factor_spatial;
+    plan_.width = latents.dim(4) * factor;
+    plan_.height = latents.dim(3) * factor;
+    config_.size = fmt::format("{}x{}", plan_.width, plan_.height);
+    config_.count = latents.dim(0);
+    check_output(config_);
+    finish_batch(0, latents);
+    return exit_done;
+  }
+
+  std::vector<int> steps_per_expert() const {
+    std::vector<int> counts(model_.experts(), 0);
+    for (const Step& step : plan_.steps) ++counts[step.expert];
+    return counts;
+  }
+
+  const std::string& model_hash() const {
+    if (hash_.empty()) hash_ = model_.hash();
+    return hash_;
+  }
+
+  Clock::time_point start_;
+  GenerateConfig config_;
+  const Runtime& runtime_;
+  PipelineDirectory model_;
+  DrawPlan plan_;
+  TextToImage engine_;
+  TextStates texts_;
+  Tensor init_;  // latents of the start image, [1, C, 1, h, w]
+  std::vector<Tensor> all_latents_;
+  int64_t steps_done_ = 0;
+  Seconds seconds_;
+  mutable std::string hash_;
+};
+
+}  // namespace
+
+std::string default_model() {
+  if (const char* chosen = std::getenv("BATON_MODEL")) return chosen;
+  // build/<preset>/baton stands two folders below the source tree
+  for (const Path& base :
+       {fs::current_path(), fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path()})
+    if (fs::exists(base / "assets" / "model" / "model_index.json")) return (base / "assets" / "model").string();
+  fail("no model: give --model FOLDER or set BATON_MODEL");
+}
+
+int run_generate(const GenerateConfig& given, const Runtime& runtime) {
+  GenerateConfig config = given;
+  if (config.model.empty()) config.model = default_model();
+  check_output(config);
+  return Generation(std::move(config), runtime).run();
+}
+
+}  // namespace baton

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "engine/config/visitor.h"
+#include "engine/core/dtype.h"
+#include "engine/core/progress.h"
+
+namespace baton {
+
+// How to run, whatever is run: the flags that every working subcommand has.
+struct RuntimeConfig {
+  std::string device = "cpu";
+  std::string dtype = "auto";
+  int64_t threads = 0;
+  std::string progress = "auto";
+};
+void visit(ConfigVisitor& v, RuntimeConfig& config);
+
+struct Runtime {
+  DType compute;  // f32 or bf16: what GEMMs multiply
+  ProgressMode progress;
+  const std::atomic<bool>& stop;  // set by Ctrl-C: finish what is at hand, save, return
+};
+
+// Checks the config against this machine, sets the number of threads. InputError for what the machine cannot do.
+Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop);
+
+// Exit codes of every subcommand.
+constexpr int exit_done = 0, exit_failed = 1, exit_bad_input = 2, exit_interrupted = 130;
+
+}  // namespace baton

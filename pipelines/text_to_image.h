@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/config/generate_config.h"
+#include "engine/diffusion/sampler.h"
+#include "pipelines/expert_cache.h"
+#include "pipelines/prompt_encoder.h"
+
+namespace baton {
+
+// One picture to draw: its texts as rows of the TextStates, and its seed.
+struct PictureRequest {
+  int64_t prompt = 0, negative = 0;
+  uint64_t seed = 0;
+};
+
+// How all pictures of a batch are drawn.
+struct DrawPlan {
+  int64_t width = 0, height = 0;  // pixels
+  SamplerConfig sampler;
+  ExpertRanges ranges;
+  std::vector<Step> steps;
+  NoiseSource rng = NoiseSource::torch;
+  int64_t tile = 512;
+};
+
+// Draws pictures with a pipeline's experts: one forward pass for a whole batch and for both halves of guidance.
+class TextToImage {
+ public:
+  // `keep_experts`: see ExpertCache.
+  TextToImage(const PipelineDirectory& model, DType compute, bool keep_experts);
+
+  TextStates encode(const std::vector<std::string>& texts) const;
+
+  // Noise of the latents [B, C, 1, h, w], picture by picture: a picture depends on its own seed alone.
+  Tensor noise(const DrawPlan& plan, const std::vector<PictureRequest>& pictures) const;
+
+  using AfterStep = std::function<void(const Step&)>;
+  // From latents at plan.steps[0].sigma to clean ones. Throws RunError naming step, expert and first bad layer if a
+  // value is not finite.
+  Tensor denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
+                 Tensor latents, const AfterStep& after_step);
+
+  // Clean latents of the denoiser -> pictures [B, 3, 1, H, W] in [0, 1].
+  Tensor decode(const Tensor& latents, int64_t tile);
+  // Pictures [B, 3, 1, H, W] in [0, 1] -> latents of the denoiser: the mean of the posterior, as diffusers takes it.
+  Tensor encode_pictures(const Tensor& pictures);
+
+ private:
+  struct Conversation;  // what the experts have read of a batch's texts
+  const WanVae& vae();
+
+  const PipelineDirectory& model_;
+  DType compute_;
+  ExpertCache experts_;
+  std::unique_ptr<WanVae> vae_;
+};
+
+}  // namespace baton

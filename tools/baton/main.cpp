@@ -1,0 +1,141 @@
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <iostream>
+
+#include "engine/config/yaml.h"
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/io/nearest.h"
+#include "pipelines/generate.h"
+#include "pipelines/inspect.h"
+#include "pipelines/picture_file.h"
+#include "pipelines/runtime.h"
+#include "tools/baton/flags.h"
+
+namespace baton {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+// Ctrl-C once asks for a clean stop, twice ends the program at once.
+void on_interrupt(int) {
+  if (stop_requested.exchange(true)) std::_Exit(exit_interrupted);
+}
+
+// A subcommand: its flags, and what to run once they are parsed.
+struct Command {
+  CLI::App* app;
+  std::function<int()> run;
+};
+
+template <typename Config>
+Config configured(const Flags& flags) {
+  Config config;
+  read_fields(flags.config_file(), flags.overrides(), [&](ConfigVisitor& v) { visit(v, config); });
+  return config;
+}
+
+template <typename Config>
+std::unique_ptr<Flags> add_flags(CLI::App& app, const std::map<std::string, std::string>& shorts = {}) {
+  const auto config = std::make_shared<Config>();
+  return std::make_unique<Flags>(
+      app, [config](ConfigVisitor& v) { visit(v, *config); }, shorts);
+}
+
+// Both structs are filled from the same flags, files and overrides.
+template <typename Config>
+struct WithRuntime {
+  Config config;
+  RuntimeConfig runtime;
+};
+template <typename Config>
+void visit(ConfigVisitor& v, WithRuntime<Config>& both) {
+  visit(v, both.config);
+  visit(v, both.runtime);
+}
+
+Command add_generate(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("generate", "draw pictures from words");
+  using Both = WithRuntime<GenerateConfig>;
+  const std::shared_ptr<Flags> flags = add_flags<Both>(*app, {{"out", "-o"}});
+  const auto prompt = std::make_shared<std::string>();
+  app->add_option("PROMPT", *prompt, "what to draw, in the languages of the model");
+  app->footer(
+      "baton generate \"a red panda\" -o panda.png\nbaton generate \"a cat\" --count 8 --batch 4 -o cats --guidance 4 "
+      "--steps 24");
+  return {app, [flags, prompt] {
+            Both both = configured<Both>(*flags);
+            if (const std::string like = both.config.like; !like.empty()) {
+              both = {};
+              read_fields_text(stored_settings(like), like, [&](ConfigVisitor& v) { visit(v, both.config); });
+              read_fields(flags->config_file(), flags->overrides(), [&](ConfigVisitor& v) { visit(v, both); });
+            }
+            if (!prompt->empty()) both.config.prompt = *prompt;
+            resolve(both.config);
+            return run_generate(both.config, start_runtime(both.runtime, stop_requested));
+          }};
+}
+
+Command add_inspect(CLI::App& program) {
+  CLI::App* app =
+      program.add_subcommand("inspect", "say what is in a model, a .safetensors file or a PNG that Baton made");
+  const auto config = std::make_shared<InspectConfig>();
+  app->add_option("PATH", config->path, "folder or file");
+  app->add_flag("--machine", config->machine, "describe this computer instead");
+  app->add_flag("--json", config->json, "as JSON");
+  return {app, [config] { return run_inspect(*config); }};
+}
+
+// CLI11's own messages, and for an unknown flag the nearest one that there is.
+std::string explain(const CLI::App& program, const CLI::ParseError& error) {
+  const auto* active = &program;
+  for (const CLI::App* sub : program.get_subcommands()) active = sub;
+  std::vector<std::string> known;
+  for (const CLI::Option* option : active->get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  std::string hint;
+  for (const std::string& word : active->remaining())
+    if (word.starts_with("--")) hint = did_you_mean(word, known);
+  return fmt::format("{}{}; baton {} --help shows what there is", error.what(), hint,
+                     active == &program ? "" : active->get_name());
+}
+
+int run(int argc, char** argv) {
+  CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
+  program.require_subcommand(1);
+  program.set_version_flag("--version", std::string("baton ") + BATON_VERSION);
+  std::vector<Command> commands{add_generate(program), add_inspect(program)};
+  for (const Command& command : commands) command.app->allow_extras(false);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return program.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return program.exit(version);
+  } catch (const CLI::ParseError& error) {
+    fail("{}", explain(program, error));
+  }
+  for (const Command& command : commands)
+    if (command.app->parsed()) return command.run();
+  return exit_bad_input;
+}
+
+}  // namespace
+}  // namespace baton
+
+int main(int argc, char** argv) {
+  using namespace baton;
+  start_log(false);
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  try {
+    return run(argc, argv);
+  } catch (const InputError& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return exit_bad_input;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return exit_failed;
+  }
+}
