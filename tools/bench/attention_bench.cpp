@@ -1,73 +1,32 @@
-// Attention, forward and backward, on the shapes of training and sampling, beside the processor's rate of f32
-// multiply-adds: the counter FLOP/s of `multiply_adds` is the ceiling for that of the others (which count the matrix
-// products alone: 2 forward, 5 backward).
+// Attention, forward and backward, on the shapes of training and sampling. The rate counts the matrix products alone (2
+// forward, 5 backward); `f32_product`, one large product by oneDNN, shows what this processor's f32 units give.
+//   OMP_NUM_THREADS=1 attention_bench --benchmark_filter='f32_product|train_self'
 #include <benchmark/benchmark.h>
-#include <omp.h>
 
 #include "engine/autograd/tape.h"
 #include "engine/core/random.h"
 #include "engine/ops/attention.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/linear.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tools/bench/attention_bench.cpp"
-#include "kernels/cpu/targets.h"
-
-#include "hwy/foreach_target.h"
-
-#include "hwy/highway.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace baton::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-constexpr int chains = 12;
-
-// Independent chains of multiply-adds; returns how many floating point operations that was.
-int64_t multiply_adds(int64_t rounds, float* result) {
-  const hn::ScalableTag<float> d;
-  hn::Vec<hn::ScalableTag<float>> sum[chains];
-  for (auto& s : sum) s = hn::Zero(d);
-  const auto factor = hn::Set(d, *result);
-  for (int64_t i = 0; i < rounds; ++i)
-    for (auto& s : sum) s = hn::MulAdd(s, factor, factor);
-  for (auto& s : sum) *result += hn::GetLane(s);
-  return rounds * chains * 2 * static_cast<int64_t>(hn::Lanes(d));
-}
-
-}  // namespace baton::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace baton {
 namespace {
-
-HWY_EXPORT(multiply_adds);
 
 void count_operations(benchmark::State& state, double per_iteration) {
   state.counters["FLOP/s"] = benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void peak(benchmark::State& state) {
-  int64_t operations = 0;
-  for (auto _ : state) {
-    operations = 0;
-#pragma omp parallel reduction(+ : operations)
-    {
-      float result = 0.5f;
-      operations += HWY_DYNAMIC_DISPATCH(multiply_adds)(1 << 20, &result);
-      benchmark::DoNotOptimize(result);
-    }
-  }
-  count_operations(state, static_cast<double>(operations));
+Tensor random(Shape shape, DType dtype, uint64_t seed) {
+  Tensor t = Tensor::empty(std::move(shape));
+  random_normal(std::span(t.data<float>(), t.numel()), seed, 0);
+  return dtype == DType::f32 ? t : cast(t, dtype);
 }
 
-Tensor random(Shape shape, DType dtype, uint64_t seed) {
-  Tensor values = Tensor::empty(shape);
-  random_normal(std::span(values.data<float>(), values.numel()), seed, 0);
-  if (dtype == DType::f32) return values;
-  Tensor rounded = Tensor::empty(shape, dtype);
-  for (int64_t i = 0; i < values.numel(); ++i) rounded.data<uint16_t>()[i] = f32_to_bf16(values.data<float>()[i]);
-  return rounded;
+void product(benchmark::State& state) {
+  constexpr int64_t n = 1024;
+  const Tensor a = random({n, n}, DType::f32, 1), b = random({n, n}, DType::f32, 2);
+  for (auto _ : state) benchmark::DoNotOptimize(matmul(a, b).raw());
+  count_operations(state, 2.0 * n * n * n);
 }
 
 struct Problem {
@@ -111,7 +70,7 @@ const struct {
 int main(int argc, char** argv) {
   using namespace baton;
   benchmark::Initialize(&argc, argv);
-  benchmark::RegisterBenchmark("multiply_adds", peak)->UseRealTime();
+  benchmark::RegisterBenchmark("f32_product", product)->UseRealTime()->Unit(benchmark::kMillisecond);
   for (const auto& s : shapes) {
     for (const DType dtype : {DType::f32, DType::bf16}) {
       const Problem problem{s.B, s.Tq, s.Tk, s.H, s.D, dtype};
@@ -126,4 +85,3 @@ int main(int argc, char** argv) {
   }
   benchmark::RunSpecifiedBenchmarks();
 }
-#endif
