@@ -172,6 +172,25 @@ TEST(AttentionPlan, TasksShareNoBiasGradient) {
   EXPECT_EQ(kernels::cpu::BackwardPlan(args).groups, 1);
 }
 
+// No buffer of Tq x Tk: the forward pass needs the same tiles for any length, the backward pass at most a row of D
+// numbers more for each query.
+TEST(AttentionPlan, MemoryIsLinearInTheSequence) {
+  const auto scratch = [](int64_t T) {
+    kernels::AttentionBackwardArgs backward{};
+    for (View* x : {&backward.in.q, &backward.in.k}) {
+      const int64_t shape[] = {64, T, 4, 32};
+      x->rank = 4;
+      std::copy(shape, shape + 4, x->shape);
+    }
+    return std::pair(kernels::cpu::attention_forward_scratch({backward.in}),
+                     kernels::cpu::attention_backward_scratch(backward));
+  };
+  const auto [forward, backward] = scratch(1000);
+  const auto [forward_long, backward_long] = scratch(9000);
+  EXPECT_EQ(forward, forward_long);
+  EXPECT_EQ(backward_long - backward, 8000 * 32 * omp_get_max_threads());
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, AttentionKernel, testing::ValuesIn(cases()));
 
 }  // namespace
