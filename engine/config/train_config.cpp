@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "engine/core/error.h"
+#include "engine/diffusion/experts.h"
 
 namespace baton {
 namespace {
@@ -168,10 +169,7 @@ void resolve(TrainConfig& c, DenoiserModelConfig& model) {
         "experts.boundaries: {} values for experts.count: {}, expected {} or an empty list",
         c.experts.boundaries.size(), c.experts.count, c.experts.count - 1);
   check(c.experts.branch_at <= c.steps, "experts.branch_at: {} is beyond steps: {}", c.experts.branch_at, c.steps);
-  const auto& b = c.experts.boundaries;
-  for (size_t i = 0; i < b.size(); ++i)
-    check(b[i] > 0 && b[i] < (i ? b[i - 1] : 1.0),
-          "experts.boundaries: {} must fall from below 1 to above 0, the noisiest first", b);
+  ExpertRanges(c.experts.boundaries);  // refuses what is no falling list inside (0, 1)
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/data/pictures.h"
 
 #include "data_test_files.h"
+#include "engine/data/loader.h"
 #include "engine/io/image.h"
 #include "engine/io/png.h"
 
@@ -107,6 +108,17 @@ TEST_F(PicturesTest, RefusesCropsOutside) {
   const Pictures pictures = open();
   for (const Draw& draw : {Draw{.item = 2}, Draw{.item = -1}, Draw{.top = 5}, Draw{.left = -1}})
     EXPECT_THROW(pictures.crops(std::span(&draw, 1)), InputError);
+}
+
+TEST_F(PicturesTest, LoaderMakesWhatTheSamplerDraws) {
+  config_.crop = 4;
+  config_.flip = true;
+  const Pictures pictures = open();
+  Sampler sampler(dataset_, config_, 9), same(dataset_, config_, 9);
+  PictureLoader loader(pictures, sampler);
+  // Onwards, a jump as after a resume, another batch size, and back.
+  for (const auto& [first, count] : {std::pair{0, 3}, {3, 3}, {6, 3}, {30, 3}, {33, 2}, {35, 2}, {0, 3}, {0, 3}})
+    EXPECT_EQ(loader.samples(first, count).to_vector(), pictures.crops(same.draws(first, count)).to_vector()) << first;
 }
 
 }  // namespace
