@@ -2,55 +2,92 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "engine/core/error.h"
+#include "engine/io/image_header.h"
 
 namespace baton {
 namespace {
 
 constexpr int64_t most_bytes = 512 << 20, most_pixels = 1 << 28;
 
-cv::Mat decode(const std::string& bytes, int flags, const Path& path) {
-  const cv::Mat buffer(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
+// BGR, BGRA or grey, of 8 or 16 bits, not turned.
+cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where) {
+  const cv::Mat buffer(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
   cv::Mat decoded;
   try {
-    decoded = cv::imdecode(buffer, flags);
+    decoded = cv::imdecode(buffer, cv::IMREAD_UNCHANGED);
   } catch (const cv::Exception& error) {
-    fail("{}: the picture cannot be decoded: {}", path.string(), error.err);
+    fail("{}: the picture cannot be decoded: {}", where, error.err);
   }
-  check(!decoded.empty(), "{}: no picture, or a damaged one; PNG, JPEG, WebP, TIFF and BMP can be read", path.string());
-  check(static_cast<int64_t>(decoded.total()) <= most_pixels, "{}: {}x{} pixels, at most {} can be read", path.string(),
-        decoded.cols, decoded.rows, most_pixels);
+  check(decoded.cols == header.width && decoded.rows == header.height &&
+            (decoded.depth() == CV_8U || decoded.depth() == CV_16U),
+        "{}: the picture is damaged or of a rare kind; save it anew as PNG", where);
   return decoded;
 }
 
-// BGRA of any depth over a colour, as 8-bit BGR.
-cv::Mat composite(cv::Mat bgra, const Color& background) {
-  if (bgra.depth() == CV_16U) bgra.convertTo(bgra, CV_8U, 1.0 / 257);
-  cv::Mat out(bgra.size(), CV_8UC3);
-  for (int y = 0; y < bgra.rows; ++y)
-    for (int x = 0; x < bgra.cols; ++x) {
-      const auto& from = bgra.at<cv::Vec4b>(y, x);
-      for (int c = 0; c < 3; ++c)
-        out.at<cv::Vec3b>(y, x)[c] =
-            static_cast<uint8_t>((from[c] * from[3] + background[2 - c] * (255 - from[3]) + 127) / 255);
+// Where EXIF orientation `o` puts the pixel (x, y) of a stored picture. From 5 on rows and columns are exchanged.
+std::pair<int64_t, int64_t> upright(int o, int64_t x, int64_t y, const ImageHeader& h) {
+  const int64_t right = h.width - 1 - x, bottom = h.height - 1 - y;
+  switch (o) {
+    case 2:
+      return {right, y};
+    case 3:
+      return {right, bottom};
+    case 4:
+      return {x, bottom};
+    case 5:
+      return {y, x};
+    case 6:
+      return {bottom, x};
+    case 7:
+      return {bottom, right};
+    case 8:
+      return {y, right};
+    default:
+      return {x, y};
+  }
+}
+
+// T: uint8_t or uint16_t.
+template <typename T>
+void copy_pixels(const cv::Mat& from, const ImageHeader& header, const Color& background, Image& to) {
+  constexpr int64_t full = std::numeric_limits<T>::max(), unit = full / 255;  // the value of white; 1 or 257
+  const int channels = from.channels();
+  for (int64_t y = 0; y < header.height; ++y)
+    for (int64_t x = 0; x < header.width; ++x) {
+      const T* pixel = from.ptr<T>(static_cast<int>(y)) + x * channels;
+      const bool hidden = channels == 1 && pixel[0] == header.transparent_grey;
+      const int64_t alpha = channels == 4 ? pixel[3] : hidden ? 0 : full;
+      const auto [column, row] = upright(header.orientation, x, y, header);
+      for (int64_t c = 0; c < 3; ++c) {
+        const int64_t value = channels == 1 ? pixel[0] : pixel[2 - c];
+        const int64_t mixed = value * alpha + background[c] * unit * (full - alpha);
+        to.pixels[3 * (row * to.width + column) + c] = static_cast<uint8_t>((mixed + full * unit / 2) / (full * unit));
+      }
     }
-  return out;
 }
 
 }  // namespace
 
 Image read_image(const Path& path, const Color& background) {
-  const std::string bytes = read_file(path, most_bytes);
-  check(!bytes.empty(), "{}: the file is empty", path.string());
-  const cv::Mat raw = decode(bytes, cv::IMREAD_UNCHANGED, path);
-  // Only IMREAD_COLOR turns by the EXIF orientation, and only IMREAD_UNCHANGED keeps transparency.
-  const bool transparent = raw.channels() == 4 && (raw.depth() == CV_8U || raw.depth() == CV_16U);
-  const cv::Mat bgr = transparent ? composite(raw, background) : decode(bytes, cv::IMREAD_COLOR, path);
-  Image image{bgr.cols, bgr.rows, std::vector<uint8_t>(bgr.total() * 3)};
-  cv::cvtColor(bgr, cv::Mat(bgr.rows, bgr.cols, CV_8UC3, image.pixels.data()), cv::COLOR_BGR2RGB);
+  return decode_image(read_file(path, most_bytes), path.string(), background);
+}
+
+Image decode_image(std::string_view file, std::string_view where, const Color& background) {
+  const ImageHeader header = read_image_header(file, where);
+  check(header.width <= most_pixels / header.height, "{}: {}x{} pixels, at most {} can be read", where, header.width,
+        header.height, most_pixels);
+  const cv::Mat decoded = decode_pixels(file, header, where);
+  Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3)};
+  if (header.orientation >= 5) std::swap(image.width, image.height);
+  if (decoded.depth() == CV_8U)
+    copy_pixels<uint8_t>(decoded, header, background, image);
+  else
+    copy_pixels<uint16_t>(decoded, header, background, image);
   return image;
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "engine/io/file.h"
@@ -18,10 +19,12 @@ struct Image {
 using Color = std::array<uint8_t, 3>;
 constexpr Color white{255, 255, 255};
 
-// Decodes PNG, JPEG, WebP, TIFF or BMP: turned upright by its EXIF orientation, transparency composited over
-// `background`, grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it is too large (512 MB, 2^28
-// pixels), damaged or no picture. Colour profiles are not applied: values are taken as sRGB.
+// Decodes PNG, JPEG, WebP or BMP: turned upright by its EXIF orientation, transparency composited over `background`,
+// grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it is too large (512 MB, 2^28 pixels; refused
+// before decoding), damaged, cut short or no picture. Colour profiles are not applied: values are taken as sRGB.
 Image read_image(const Path& path, const Color& background = white);
+// The same from memory; messages start with `where`.
+Image decode_image(std::string_view file, std::string_view where, const Color& background = white);
 
 // Averages over areas where it shrinks, Lanczos where it grows.
 Image resize_image(const Image& image, int64_t width, int64_t height);

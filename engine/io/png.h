@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,16 +10,18 @@
 
 namespace baton {
 
-// Keyword and UTF-8 text; keywords have 1 to 79 Latin-1 characters.
+// Keyword (1 to 79 printable ASCII characters) and UTF-8 text without NUL.
 using PngTexts = std::vector<std::pair<std::string, std::string>>;
 
 // Writes the picture with text chunks before its pixels (tEXt for ASCII, iTXt for anything else); the file appears only
 // when complete.
 void write_png(const Path& path, const Image& image, const PngTexts& texts = {});
 
-// The uncompressed text chunks of a PNG from anywhere: the signature, all lengths and the checksums of text chunks are
-// checked, pixels are not decoded, compressed texts are skipped. InputError if the file is no PNG, is cut short or
-// damaged, or has more than 16 MB of text.
+// The texts of a PNG from anywhere, as UTF-8: tEXt, zTXt and iTXt; of equal keywords the first. Signature, lengths and
+// the checksums of all chunks are checked; pixels are not decoded. InputError if the file is no PNG, is cut short or
+// damaged, or has more than 16 MB of text, unpacked.
 std::map<std::string, std::string> read_png_texts(const Path& path);
+// The same from memory; messages start with `where`.
+std::map<std::string, std::string> parse_png_texts(std::string_view file, std::string_view where);
 
 }  // namespace baton

@@ -1,0 +1,115 @@
+#include "engine/io/image.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/io/image_header.h"
+#include "engine/io/json.h"
+#include "engine/io/png.h"
+#include "tests/io/scratch.h"
+
+namespace baton {
+namespace {
+
+using test::Scratch;
+using test::slurp;
+
+const Path golden = Path(BATON_TEST_DIR) / "golden";
+
+// Pictures of many kinds against Pillow's reading of them (tools/golden/image_files.py).
+TEST(Image, ReadsWhatPillowReads) {
+  const Json rows = read_json(golden / "images.json");
+  ASSERT_GT(rows.size(), 20);
+  for (const auto& [name, row] : rows.items()) {
+    const Image image = read_image(golden / "images" / name);
+    ASSERT_EQ(image.width, row["width"]) << name;
+    ASSERT_EQ(image.height, row["height"]) << name;
+    const auto expected = row["pixels"].get<std::vector<int>>();
+    ASSERT_EQ(image.pixels.size(), expected.size()) << name;
+    int worst = 0;
+    for (size_t i = 0; i < expected.size(); ++i) worst = std::max(worst, std::abs(image.pixels[i] - expected[i]));
+    EXPECT_LE(worst, row["tolerance"].get<int>()) << name;
+  }
+}
+
+TEST(Image, CompositesOverTheChosenColour) {
+  const Image black = read_image(golden / "images/rgba_oriented.png", {0, 0, 0});
+  const Image over_white = read_image(golden / "images/rgba_oriented.png");
+  for (size_t i = 0; i < black.pixels.size(); i += 3) {
+    const int light = over_white.pixels[i] - black.pixels[i];  // what shines through: the same in each channel
+    EXPECT_NEAR(over_white.pixels[i + 1] - black.pixels[i + 1], light, 1);
+    EXPECT_NEAR(over_white.pixels[i + 2] - black.pixels[i + 2], light, 1);
+  }
+  EXPECT_GT(over_white.pixels[0] - black.pixels[0], 200);  // the first pixel is nearly transparent
+}
+
+TEST(Image, RefusesTruncatedFiles) {
+  for (const char* name :
+       {"rgb.png", "rgba_oriented.png", "oriented3.jpg", "progressive.jpg", "lossless.webp", "rgb.bmp"}) {
+    const std::string whole = slurp(golden / "images" / name);
+    EXPECT_NO_THROW(decode_image(whole, name));
+    for (size_t size = 0; size < whole.size(); size += 1 + whole.size() / 97)
+      EXPECT_THROW(decode_image(whole.substr(0, size), name), InputError) << name << " cut to " << size;
+  }
+}
+
+TEST(Image, SurvivesFlippedBytes) {
+  for (const char* name : {"rgb.png", "rgba_oriented.png", "oriented3.jpg", "oriented.webp", "rgb.bmp"}) {
+    const std::string whole = slurp(golden / "images" / name);
+    for (size_t at = 0; at < std::min<size_t>(whole.size(), 300); ++at) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(~damaged[at]);
+      try {
+        const Image image = decode_image(damaged, name);
+        EXPECT_EQ(image.pixels.size(), static_cast<size_t>(image.width * image.height * 3));
+      } catch (const InputError&) {
+      }
+    }
+  }
+}
+
+TEST(Image, RefusesBombsBeforeDecoding) {
+  const Scratch scratch;
+  write_png(scratch / "a.png", {2, 2, std::vector<uint8_t>(12)});
+  std::string bomb = slurp(scratch / "a.png");
+  bomb.replace(16, 8, std::string("\x7f\xff\xff\xff\x7f\xff\xff\xff", 8));  // the size that IHDR gives
+  EXPECT_REFUSED(decode_image(bomb, "bomb.png"), "bomb.png: 2147483647x2147483647 pixels, at most");
+
+  std::string scans = slurp(golden / "images/oriented1.jpg");
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += std::string("\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00", 10);
+  scans.insert(scans.size() - 2, many);
+  EXPECT_REFUSED(decode_image(scans, "scans.jpg"), "more than 256 scans");
+}
+
+TEST(Image, RefusesWhatIsNoPicture) {
+  EXPECT_REFUSED(decode_image("", "a"), "a: not a picture that can be read; PNG, JPEG, WebP and BMP can");
+  EXPECT_REFUSED(decode_image("II*\0", "a"), "not a picture");  // TIFF
+  EXPECT_REFUSED(decode_image("GIF89a", "a"), "not a picture");
+  EXPECT_REFUSED(decode_image("<svg/>", "a"), "not a picture");
+  EXPECT_REFUSED(decode_image(std::string_view("RIFF\xff\0\0\0WEBP", 12), "a"), "the WebP file is cut short");
+  EXPECT_REFUSED(decode_image("BM", "a"), "without pixels");
+}
+
+TEST(Image, HeadersAreReadWithoutDecoding) {
+  const ImageHeader header = read_image_header(slurp(golden / "images/oriented6.jpg"), "t");
+  EXPECT_EQ(header.width, 24);
+  EXPECT_EQ(header.height, 16);
+  EXPECT_EQ(header.orientation, 6);
+  EXPECT_EQ(read_image_header(slurp(golden / "images/oriented.webp"), "t").orientation, 8);
+}
+
+TEST(Image, ResizesToTheSizeAsked) {
+  Image image{4, 2, std::vector<uint8_t>(24, 7)};
+  EXPECT_EQ(resize_image(image, 2, 1).pixels, std::vector<uint8_t>(6, 7));
+  EXPECT_EQ(resize_image(image, 9, 5).pixels, std::vector<uint8_t>(135, 7));
+  EXPECT_REFUSED(resize_image(image, 0, 5), "cannot resize 4x2 to 0x5");
+  const Tensor x = to_tensor(image);
+  EXPECT_EQ(x.shape(), (Shape{3, 2, 4}));
+  EXPECT_EQ(to_image(x).pixels, image.pixels);
+}
+
+}  // namespace
+}  // namespace baton
