@@ -148,11 +148,13 @@ TEST(Gemm, RunsOnSeveralThreadsAtOnce) {
 }
 
 TEST(Gemm, RepeatsBitForBit) {
-  const Operand a(300, 200, DType::f32, true, 0, 1), b(200, 90, DType::f32, false, 0, 2);
-  const Operand first(300, 90, DType::f32, false, 0, 4), second(300, 90, DType::f32, false, 0, 5);
-  cpu::gemm({.a = a.view, .b = b.view, .c = first.view});
-  cpu::gemm({.a = a.view, .b = b.view, .c = second.view});
-  EXPECT_EQ(std::memcmp(first.view.data, second.view.data, 300 * 90 * sizeof(float)), 0);
+  for (bool turned : {false, true}) {
+    const Operand a(300, 200, DType::f32, turned, 0, 1), b(200, 90, DType::f32, false, 0, 2);
+    const Operand first(300, 90, DType::f32, false, 0, 4), second(300, 90, DType::f32, false, 0, 5);
+    cpu::gemm({.a = a.view, .b = b.view, .c = first.view});
+    cpu::gemm({.a = a.view, .b = b.view, .c = second.view});
+    EXPECT_EQ(std::memcmp(first.view.data, second.view.data, 300 * 90 * sizeof(float)), 0);
+  }
 }
 
 }  // namespace
