@@ -86,7 +86,7 @@ class TreeBuilder : public YAML::EventHandler {
       parent.key = std::move(node.text);
       parent.has_key = true;
     } else {
-      parent.node.entries.emplace_back(std::move(parent.key), std::move(node));
+      parent.node.entries.push_back({std::move(parent.key), std::move(node)});
       parent.has_key = false;
     }
   }
@@ -99,8 +99,8 @@ class TreeBuilder : public YAML::EventHandler {
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
-  const auto entry = std::ranges::find(entries, key, [](const auto& e) { return std::string_view(e.first); });
-  return entry == entries.end() ? nullptr : &entry->second;
+  const auto entry = std::ranges::find(entries, key, &YamlEntry::key);
+  return entry == entries.end() ? nullptr : &entry->node;
 }
 
 YamlNode parse_yaml(const std::string& text, const std::string& name) {
@@ -130,9 +130,9 @@ void override_yaml(YamlNode& root, const std::string& assignment) {
   for (std::string key; std::getline(path, key, '.');) {
     check(!key.empty(), "{}: empty key", name);
     if (node->kind != YamlNode::Kind::map) *node = {.kind = YamlNode::Kind::map, .where = name};
-    auto entry = std::ranges::find(node->entries, key, [](const auto& e) { return e.first; });
+    auto entry = std::ranges::find(node->entries, key, &YamlEntry::key);
     if (entry == node->entries.end()) entry = node->entries.insert(entry, {key, {.where = name}});
-    node = &entry->second;
+    node = &entry->node;
   }
   *node = std::move(value);
 }

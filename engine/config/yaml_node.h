@@ -2,21 +2,25 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace baton {
 
 // A YAML document from a stranger as a plain tree. Scalars stay text until a field of known type asks for them, so
 // `off`, `1e3` and `0x10` mean what the field says.
+struct YamlEntry;
 struct YamlNode {
   enum class Kind { null, scalar, list, map } kind = Kind::null;
-  std::string where;                                      // "file.yaml:12", for messages
-  std::string text;                                       // scalar
-  std::vector<YamlNode> items;                            // list
-  std::vector<std::pair<std::string, YamlNode>> entries;  // map, in the order of the file
+  std::string where;               // "file.yaml:12", for messages
+  std::string text;                // scalar
+  std::vector<YamlNode> items;     // list
+  std::vector<YamlEntry> entries;  // map, in the order of the file
 
   const YamlNode* find(std::string_view key) const;
+};
+struct YamlEntry {
+  std::string key;
+  YamlNode node;
 };
 
 // One document. Refused: anchors, aliases and tags, duplicate or non-scalar keys, NUL bytes, nesting beyond 16 levels.
