@@ -1,5 +1,7 @@
 #include "engine/ops/norm.h"
 
+#include <omp.h>
+
 #include "engine/core/error.h"
 #include "engine/ops/view.h"
 #include "tests/ops/reference_check.h"
@@ -101,6 +103,22 @@ TEST(Norm, ManyRows) {
                         [&](size_t row, size_t i) { return in[2][row / 700 * 96 + i]; });
                   },
                   {x, scale, shift});
+}
+
+TEST(Norm, SameBitsForAnyNumberOfThreads) {
+  const Tensor x = random({2, 700, 96}, 1), weight = random({96}, 2), scale = random({2, 96}, 4);
+  const Function f = [](auto& in) { return modulated_norm(layer_norm(in[0], in[1], in[1], eps), in[2], in[2], eps); };
+  const int before = omp_get_max_threads();
+  std::vector<std::vector<float>> results[3];
+  for (int i = 0; i < 3; ++i) {
+    omp_set_num_threads(1 + 2 * i);
+    const auto got = run(f, {x, weight, scale});
+    results[i].push_back(got.output.to_vector());
+    for (const Tensor& g : got.gradients) results[i].push_back(g.to_vector());
+  }
+  omp_set_num_threads(before);
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
 }
 
 TEST(Norm, ReadsWindowsInPlace) {
