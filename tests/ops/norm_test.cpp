@@ -82,11 +82,13 @@ TEST(Norm, L2Norm) {
       check_reference(f, [&](auto& in) { return norm(in[0], column(in[1]), zero); }, {x, weight});
       check_bf16(f, {x, weight}, 0.04);
     }
-  // A row of zeros stays zero, and its gradient is that of dividing by a constant.
-  const auto zeros = run([](auto& in) { return l2_norm(in[0], {}, false); }, {Tensor::zeros({2, 4})});
-  EXPECT_EQ(zeros.output.to_vector(), std::vector<float>(8, 0.0f));
-  for (size_t i = 0; i < 8; ++i)
-    EXPECT_NEAR(zeros.gradients[0].to_vector()[i] / (zeros.direction.to_vector()[i] * 2e12), 1, 1e-5);
+  // Rows shorter than the limit are divided by a constant, and so is their gradient.
+  const std::vector<float> tiny{0, 0, 0, 0, 4e-13f, -3e-13f, 5e-13f, 1e-13f};
+  const auto got = run([](auto& in) { return l2_norm(in[0], {}, false); }, {Tensor::from(tiny, {2, 4})});
+  for (size_t i = 0; i < 8; ++i) {
+    EXPECT_NEAR(got.output.to_vector()[i], tiny[i] * 2e12, 1e-6);
+    EXPECT_NEAR(got.gradients[0].to_vector()[i] / (got.direction.to_vector()[i] * 2e12), 1, 1e-5);
+  }
 }
 
 // Enough rows for several chunks of column sums and several threads.
