@@ -76,6 +76,10 @@ TEST(DrawTimes, EveryBatchGivesEachExpertItsShare) {
     }
 }
 
+TEST(DrawTimes, AreExactlyTheDenoisersTimesteps) {
+  for (double t : draw_times({}, 100, 1, 1)) EXPECT_EQ(noise_level(timestep_of(t)), t);
+}
+
 TEST(DrawTimes, AreKeyedBySeedAndStream) {
   const TimeDistribution d;
   EXPECT_EQ(draw_times(d, 16, 1, 2), draw_times(d, 16, 1, 2));
