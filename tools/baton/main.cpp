@@ -7,10 +7,12 @@
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/nearest.h"
+#include "pipelines/dataset.h"
 #include "pipelines/generate.h"
 #include "pipelines/inspect.h"
 #include "pipelines/picture_file.h"
 #include "pipelines/runtime.h"
+#include "pipelines/train.h"
 #include "tools/baton/flags.h"
 
 namespace baton {
@@ -77,6 +79,51 @@ Command add_generate(CLI::App& program) {
           }};
 }
 
+// TrainConfig has too many keys for flags: a config file says what to train, --set changes single keys.
+struct TrainFlags {
+  RuntimeConfig runtime;
+  bool print_config = false;
+};
+
+Command add_train(CLI::App& program) {
+  CLI::App* app = program.add_subcommand(
+      "train", "train an autoencoder or a denoiser as a config says; goes on from its newest checkpoint");
+  const auto flags = std::make_shared<TrainFlags>();
+  const auto file = std::make_shared<std::string>();
+  const auto assignments = std::make_shared<std::vector<std::string>>();
+  app->add_option("--config", *file, "YAML file, for example configs/train/denoiser.yaml")
+      ->required()
+      ->type_name("FILE");
+  app->add_option("--set", *assignments, "set a key of the config, for example optimizer.adamw.lr=1e-3")
+      ->type_name("KEY=VALUE")
+      ->take_all();
+  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: one for each core)")->type_name("N");
+  app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
+  app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
+  return {app, [flags, file, assignments] {
+            const TrainConfig config = read_config<TrainConfig>(*file, *assignments);
+            if (flags->print_config) {
+              std::cout << print_config(config);
+              return exit_done;
+            }
+            return run_train(config, start_runtime(flags->runtime, stop_requested));
+          }};
+}
+
+Command add_dataset(CLI::App& program) {
+  CLI::App* app = program.add_subcommand(
+      "dataset", "decode a data set as training would; say what is in it and what is wrong with it");
+  const std::shared_ptr<Flags> flags = add_flags<DatasetReportConfig>(*app);
+  const auto folder = std::make_shared<std::string>();
+  app->add_option("FOLDER", *folder, "folder of pictures with captions, or with a metadata.jsonl")->required();
+  return {app, [flags, folder] {
+            DatasetReportConfig config = configured<DatasetReportConfig>(*flags);
+            config.data.folder = *folder;
+            resolve(config);
+            return run_dataset(config);
+          }};
+}
+
 Command add_inspect(CLI::App& program) {
   CLI::App* app =
       program.add_subcommand("inspect", "say what is in a model, a .safetensors file or a PNG that Baton made");
@@ -105,7 +152,7 @@ int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
   program.set_version_flag("--version", std::string("baton ") + BATON_VERSION);
-  std::vector<Command> commands{add_generate(program), add_inspect(program)};
+  std::vector<Command> commands{add_generate(program), add_train(program), add_dataset(program), add_inspect(program)};
   for (const Command& command : commands) command.app->allow_extras(false);
   try {
     program.parse(argc, argv);
