@@ -25,8 +25,11 @@ Tensor Conv::weight_as(DType dtype) const {
 Tensor Conv::operator()(const Tensor& x) const {
   if (trainable_) return conv2d(x, weight_as(x.dtype()), bias_, options_.stride, options_.padding);
   NoGrad off;
-  if (!constant_weight_ || constant_weight_.dtype() != x.dtype()) constant_weight_ = weight_as(x.dtype());
-  return conv2d(x, constant_weight_, bias_, options_.stride, options_.padding);
+  if (!constant_weight_ || constant_weight_.dtype() != x.dtype()) {
+    constant_weight_ = weight_as(x.dtype());
+    constant_bias_ = cast(bias_, DType::f32);
+  }
+  return conv2d(x, constant_weight_, constant_bias_, options_.stride, options_.padding);
 }
 
 }  // namespace baton

@@ -25,7 +25,7 @@ class Conv {
   Options options_;
   bool trainable_;
   Tensor weight_, bias_;
-  mutable Tensor constant_weight_;  // weight_as(...) of a model that is not trained
+  mutable Tensor constant_weight_, constant_bias_;  // of a model that is not trained: weight_as(...), and f32
 };
 
 }  // namespace baton

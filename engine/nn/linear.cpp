@@ -38,7 +38,7 @@ void Linear::prepare(DType dtype) const {
         name(dtype));
   packed_ = PackedWeight(weight_as(dtype), dtype);
   packed_dtype_ = dtype;
-  if (!biases_.empty()) packed_bias_ = biases_.size() == 1 ? biases_[0] : concat(biases_, 0);
+  if (!biases_.empty()) packed_bias_ = cast(biases_.size() == 1 ? biases_[0] : concat(biases_, 0), DType::f32);
   weights_.clear();
 }
 

@@ -24,6 +24,13 @@ void check_arguments(const Tensor& x, const Shape& weight, DType weight_dtype, c
         bias ? bias.shape() : Shape{}, weight);
 }
 
+// The bias as GEMM takes it: contiguous, and in f32 beside f32 operands (oneDNN has no f32 product with a bf16 bias).
+Tensor bias_for(const Tensor& x, const Tensor& bias) {
+  if (!bias) return bias;
+  const Tensor values = contiguous(bias.detach());
+  return x.dtype() == DType::f32 ? cast(values, DType::f32) : values;
+}
+
 // An uninitialised [..., N] for x [..., K].
 Tensor like_rows(const Tensor& x, int64_t n, DType dtype) {
   Shape shape = x.shape();
@@ -82,7 +89,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   check_arguments(x, weight.shape(), weight.dtype(), bias);
   const bool recorded = wants_grad({&x, &weight, &bias});
   const Tensor rows = as_rows(x), matrix = is_matrix(weight) ? weight.detach() : contiguous(weight.detach());
-  const Tensor vector = !bias || bias.is_contiguous() ? bias : contiguous(bias.detach());
+  const Tensor vector = bias_for(x, bias);
   Tensor y = like_rows(x, weight.dim(0), x.dtype());
   kernels::cpu::gemm({.a = rows.view(),
                       .b = transposed(matrix.view()),
@@ -129,7 +136,7 @@ Tensor linear(const Tensor& x, const PackedWeight& weight, const Tensor& bias, A
                         .rank = 2,
                         .shape = {packed.k, packed.n},
                         .stride = {packed.n, 1}};
-  const Tensor vector = !bias || bias.is_contiguous() ? bias : contiguous(bias.detach());
+  const Tensor vector = bias_for(x, bias);
   Tensor y = like_rows(x, packed.n, x.dtype());
   kernels::cpu::gemm({.a = as_rows(x).view(),
                       .b = b,

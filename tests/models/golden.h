@@ -11,6 +11,7 @@
 #include "engine/io/json.h"
 #include "engine/io/tensor_store.h"
 #include "engine/nn/parameters.h"
+#include "engine/ops/elementwise.h"
 
 // Fixtures of tools/golden: weights, inputs, outputs and the gradient of every parameter, as PyTorch computed them.
 namespace baton::test {
@@ -39,6 +40,20 @@ class Golden : public ParameterSource {
  private:
   TensorStore store_;
   Json description_;
+};
+
+// Constant weights in bf16, as files for sampling hold them.
+class HalfParameters : public ParameterSource {
+ public:
+  explicit HalfParameters(const Parameters& original) : original_(original) {}
+  Tensor provide(const std::string& name, const Shape&, Init) override {
+    NoGrad off;
+    return cast(find(original_, name).detach(), DType::bf16);
+  }
+  bool trainable() const override { return false; }
+
+ private:
+  const Parameters& original_;
 };
 
 // ||got - wanted|| / ||wanted||, in double.

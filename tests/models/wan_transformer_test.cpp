@@ -101,6 +101,20 @@ TEST(WanTransformerTest, ConstantWeightsGiveTheSameResult) {
   }
 }
 
+TEST(WanTransformerTest, WeightsInBf16ComputeInEitherType) {
+  test::Golden golden("wan_transformer");
+  const WanTransformerConfig config = read_wan_transformer_config(golden.config_file());
+  const WanTransformer trained(config, golden, DType::f32);
+  NoGrad off;
+  for (DType compute : {DType::f32, DType::bf16}) {
+    test::HalfParameters half(trained.parameters());
+    const WanTransformer constant(config, half, compute);
+    const Tensor out = constant(golden.get("inputs.hidden_states"), golden.get("inputs.timestep"),
+                                constant.encode_text(golden.get("inputs.encoder_hidden_states"), {}));
+    EXPECT_LE(test::relative_error(out, golden.get("outputs.sample")), 0.02);
+  }
+}
+
 TEST(WanTransformerTest, RefusesLatentsThatDoNotFit) {
   test::Golden golden("wan_transformer");
   WanTransformer model(read_wan_transformer_config(golden.config_file()), golden, DType::f32);

@@ -26,6 +26,22 @@ TEST_P(WanVaeGolden, BothWaysAndEveryGradientAgreeWithPyTorch) {
 
 INSTANTIATE_TEST_SUITE_P(All, WanVaeGolden, testing::Values("vae_wan", "vae_wan_patch", "vae_wan_residual"));
 
+TEST(WanVaeTest, WeightsInBf16ComputeInEitherType) {
+  test::Golden golden("vae_wan");
+  const WanVaeConfig config = read_wan_vae_config(golden.config_file());
+  const WanVae trained(config, golden, DType::f32);
+  NoGrad off;
+  for (DType compute : {DType::f32, DType::bf16}) {
+    test::HalfParameters half(trained.parameters());
+    const WanVae constant(config, half, compute);
+    EXPECT_LE(
+        test::relative_error(clamp(constant.decode(golden.get("inputs.latents")), -1, 1), golden.get("outputs.sample")),
+        0.05);
+    EXPECT_LE(test::relative_error(constant.encode(golden.get("inputs.sample")).mean, golden.get("outputs.mean")),
+              0.05);
+  }
+}
+
 TEST(WanVaeTest, NormalizeAndBack) {
   test::Golden golden("vae_wan");
   const WanVae vae(read_wan_vae_config(golden.config_file()), golden, DType::f32);
