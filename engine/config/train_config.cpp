@@ -151,7 +151,9 @@ void resolve(TrainConfig& c, WanVaeConfig& vae) {
   const int64_t patch = vae.patch_size.value_or(1);
   vae.in_channels = vae.out_channels = 3 * patch * patch;
   vae.scale_factor_spatial = patch << (levels - 1);
-  vae.scale_factor_temporal = int64_t{1} << std::ranges::count(vae.temperal_downsample, true);
+  // Without temporal levels the true factor is 1, but diffusers' WanPipeline turns one frame into two for it; any other
+  // keeps one frame one.
+  vae.scale_factor_temporal = std::max<int64_t>(2, int64_t{1} << std::ranges::count(vae.temperal_downsample, true));
   check(c.data.crop <= c.data.size, "data.crop: {} does not fit into data.size: {}", c.data.crop, c.data.size);
   for (const int64_t side : {c.data.size, c.data.crop})
     check(side % vae.scale_factor_spatial == 0,

@@ -27,7 +27,7 @@ TEST(TrainConfig, ReadsTheShippedConfigs) {
   EXPECT_EQ(vae.kind, TrainKind::vae);
   EXPECT_EQ(vae.vae.in_channels, 12);
   EXPECT_EQ(vae.vae.scale_factor_spatial, 8);
-  EXPECT_EQ(vae.vae.scale_factor_temporal, 1);
+  EXPECT_EQ(vae.vae.scale_factor_temporal, 2);
   const auto denoiser = read_config<TrainConfig>(configs / "train/denoiser.yaml");
   EXPECT_EQ(denoiser.kind, TrainKind::denoiser);
   EXPECT_EQ(denoiser.denoiser.transformer.inner_dim(), 256);

@@ -22,6 +22,12 @@ def load_pipeline(folder, dtype=torch.float32):
     return pipeline
 
 
+def max_sequence_length(pipeline):
+    """Length of the padded text: a default of the model that Baton writes into model_index.json and diffusers does not read."""
+    index = json.loads((Path(pipeline.config._name_or_path) / "model_index.json").read_text(encoding="utf-8"))
+    return index.get("baton", {}).get("defaults", {}).get("max_sequence_length", 512)
+
+
 def draw_with_diffusers(pipeline, case):
     """Returns the final latents [1, C, 1, h, w], as the denoiser sees them, and the picture [H, W, 3] in [0, 1], both f32."""
     latents = []
@@ -35,6 +41,7 @@ def draw_with_diffusers(pipeline, case):
         prompt=case["prompt"], negative_prompt=case["negative"], width=case["width"], height=case["height"], num_frames=1,
         num_inference_steps=case["steps"], guidance_scale=guidance[0], guidance_scale_2=guidance[1] if len(guidance) > 1 else None,
         generator=torch.Generator("cpu").manual_seed(case["seed"]), callback_on_step_end=keep, output_type="np",
+        max_sequence_length=max_sequence_length(pipeline),
     ).frames
     return latents[-1], torch.from_numpy(frames[0, 0])
 
