@@ -62,18 +62,22 @@ Command add_generate(CLI::App& program) {
   using Both = WithRuntime<GenerateConfig>;
   const std::shared_ptr<Flags> flags = add_flags<Both>(*app, {{"out", "-o"}});
   const auto prompt = std::make_shared<std::string>();
-  app->add_option("PROMPT", *prompt, "what to draw, in the languages of the model");
+  const CLI::Option* option = app->add_option("PROMPT", *prompt, "what to draw, in the languages of the model");
   app->footer(
       "baton generate \"a red panda\" -o panda.png\nbaton generate \"a cat\" --count 8 --batch 4 -o cats --guidance 4 "
       "--steps 24");
-  return {app, [flags, prompt] {
+  return {app, [flags, prompt, option] {
             Both both = configured<Both>(*flags);
             if (const std::string like = both.config.like; !like.empty()) {
               both = {};
               read_fields_text(stored_settings(like), like, [&](ConfigVisitor& v) { visit(v, both.config); });
               read_fields(flags->config_file(), flags->overrides(), [&](ConfigVisitor& v) { visit(v, both); });
             }
-            if (!prompt->empty()) both.config.prompt = *prompt;
+            const GenerateConfig& c = both.config;
+            check(option->count() > 0 ||
+                      !(c.prompt.empty() && c.prompt_file.empty() && c.like.empty() && c.from_latents.empty()),
+                  "generate: what is to be drawn? baton generate \"a red panda\" -o panda.png");
+            if (option->count() > 0) both.config.prompt = *prompt;
             resolve(both.config);
             return run_generate(both.config, start_runtime(both.runtime, stop_requested));
           }};
@@ -134,18 +138,24 @@ Command add_inspect(CLI::App& program) {
   return {app, [config] { return run_inspect(*config); }};
 }
 
-// CLI11's own messages, and for an unknown flag the nearest one that there is.
+// CLI11's own messages, and for an unknown word the nearest one that there is.
 std::string explain(const CLI::App& program, const CLI::ParseError& error) {
-  const auto* active = &program;
-  for (const CLI::App* sub : program.get_subcommands()) active = sub;
+  const auto chosen = program.get_subcommands();
+  if (chosen.empty()) {
+    std::vector<std::string> known;
+    for (const CLI::App* sub : program.get_subcommands({})) known.push_back(sub->get_name());
+    if (program.remaining().empty()) return fmt::format("a subcommand is needed: {}", fmt::join(known, ", "));
+    const std::string word = program.remaining().front();
+    return fmt::format("there is no subcommand '{}'{}; there are {}", word, did_you_mean(word, known),
+                       fmt::join(known, ", "));
+  }
   std::vector<std::string> known;
-  for (const CLI::Option* option : active->get_options())
+  for (const CLI::Option* option : chosen[0]->get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   std::string hint;
-  for (const std::string& word : active->remaining())
+  for (const std::string& word : chosen[0]->remaining())
     if (word.starts_with("--")) hint = did_you_mean(word, known);
-  return fmt::format("{}{}; baton {} --help shows what there is", error.what(), hint,
-                     active == &program ? "" : active->get_name());
+  return fmt::format("{}{}; baton {} --help shows what there is", error.what(), hint, chosen[0]->get_name());
 }
 
 int run(int argc, char** argv) {
