@@ -1,0 +1,184 @@
+#include "pipelines/generate.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/config/yaml.h"
+#include "engine/core/error.h"
+#include "engine/io/image.h"
+#include "engine/io/tensor_store.h"
+#include "pipelines/draw_plan.h"
+#include "pipelines/picture_file.h"
+#include "tests/pipelines/tiny_pipeline.h"
+
+namespace baton {
+namespace {
+
+namespace fs = std::filesystem;
+
+class GenerateTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    out_ = Path(testing::TempDir()) / "generate_out";
+    fs::remove_all(out_);
+    fs::create_directories(out_);
+  }
+  GenerateConfig config(const Path& model, const std::string& name) const {
+    GenerateConfig c;
+    c.prompt = "a red panda";
+    c.model = model.string();
+    c.out = (out_ / name).string();
+    c.steps = 4;
+    return c;
+  }
+  int run(const GenerateConfig& c, DType compute = DType::f32) const {
+    return run_generate(c, Runtime{compute, ProgressMode::none, stop_});
+  }
+  std::vector<float> latents(GenerateConfig c) const {
+    c.latents_out = (out_ / "latents.safetensors").string();
+    EXPECT_EQ(run(c), exit_done);
+    return TensorStore(c.latents_out).get("latents").to_vector();
+  }
+
+  Path out_;
+  std::atomic<bool> stop_{false};
+};
+
+float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  float largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+TEST_F(GenerateTest, DrawsWithOneAndWithManyExperts) {
+  for (const std::vector<double>& boundaries : {std::vector<double>{}, {0.8}, {0.9, 0.7, 0.4}}) {
+    const Path model = test::write_tiny_pipeline("tiny_experts", boundaries);
+    EXPECT_EQ(run(config(model, "a.png")), exit_done);
+    const Image image = read_image(out_ / "a.png");
+    EXPECT_EQ(image.width, 32);
+    EXPECT_EQ(image.height, 32);
+  }
+}
+
+TEST_F(GenerateTest, APictureDependsOnItsSeedAloneAndNotOnItsBatch) {
+  const Path model = test::write_tiny_pipeline("tiny_batch", {0.6});
+  GenerateConfig together = config(model, "together");
+  together.seed = 5;
+  together.count = 3;
+  together.batch = 3;
+  const std::vector<float> all = latents(together);
+  GenerateConfig alone = config(model, "alone.png");
+  alone.seed = 6;
+  const std::vector<float> second = latents(alone);
+  const std::vector<float> from_batch(all.begin() + second.size(), all.begin() + 2 * second.size());
+  EXPECT_LE(largest_difference(from_batch, second), 1e-4f);
+  alone.seed = 7;
+  EXPECT_GT(largest_difference(latents(alone), second), 0.1f);
+  EXPECT_TRUE(fs::exists(out_ / "together" / "5-0.png") && fs::exists(out_ / "together" / "7-2.png"));
+}
+
+TEST_F(GenerateTest, StoredSettingsDrawTheSamePicture) {
+  const Path model = test::write_tiny_pipeline("tiny_like", {0.6});
+  GenerateConfig first = config(model, "first.png");
+  first.negative = "blurred: \"bad\"\nugly, 低质量";
+  first.guidance = {3, 1.5};
+  first.steps = 0;
+  first.steps_per_expert = {3, 2};
+  first.sampler = "dpm++2m";
+  first.seed = 99;
+  ASSERT_EQ(run(first), exit_done);
+  GenerateConfig again;
+  read_fields_text(stored_settings(out_ / "first.png"), "first.png", [&](ConfigVisitor& v) { visit(v, again); });
+  again.out = (out_ / "again.png").string();
+  ASSERT_EQ(run(again), exit_done);
+  EXPECT_EQ(read_image(out_ / "first.png").pixels, read_image(out_ / "again.png").pixels);
+  EXPECT_EQ(again.negative, first.negative);
+}
+
+TEST_F(GenerateTest, LatentsDecodeToTheSamePicture) {
+  const Path model = test::write_tiny_pipeline("tiny_latents", {});
+  GenerateConfig c = config(model, "drawn.png");
+  latents(c);
+  c.from_latents = (out_ / "latents.safetensors").string();
+  c.out = (out_ / "decoded.png").string();
+  ASSERT_EQ(run(c), exit_done);
+  EXPECT_EQ(read_image(out_ / "drawn.png").pixels, read_image(out_ / "decoded.png").pixels);
+}
+
+TEST_F(GenerateTest, LowStrengthStaysNearTheStartImageAndReadsOnlyTheExpertsInUse) {
+  const Path model = test::write_tiny_pipeline("tiny_strength", {0.6});
+  ASSERT_EQ(run(config(model, "start.png")), exit_done);
+  fs::remove(model / "transformer" / "diffusion_pytorch_model.safetensors");  // the noisy expert, which no step may use
+  GenerateConfig c = config(model, "near.png");
+  c.init_image = (out_ / "start.png").string();
+  c.steps = 10;
+  c.shift = 1;
+  c.strength = 0.3;
+  EXPECT_EQ(run(c), exit_done);
+  c.strength = 1;
+  EXPECT_THROW(run(c), InputError);
+}
+
+TEST_F(GenerateTest, ADamagedModelIsRefusedAndNothingIsWritten) {
+  const Path model = test::write_tiny_pipeline("tiny_damaged", {0.6});
+  fs::resize_file(model / "transformer_2" / "diffusion_pytorch_model.safetensors", 1000);
+  EXPECT_THROW(run(config(model, "a.png")), InputError);
+  EXPECT_TRUE(fs::is_empty(out_));
+}
+
+TEST_F(GenerateTest, ValuesThatAreNotFiniteNameStepExpertAndLayer) {
+  const Path model = test::write_tiny_pipeline("tiny_nan", {0.6});
+  TensorStore store(model / "transformer_2");
+  Parameters parameters;
+  for (const std::string& name : store.names()) {
+    Tensor value = Tensor::from(store.get(name).to_vector(), store.entry(name).shape);
+    if (name == "blocks.1.ffn.net.2.bias") value.data<float>()[0] = NAN;
+    parameters.push_back({name, value});
+  }
+  write_weights(model / "transformer_2", "diffusion_pytorch_model", parameters, false);
+  try {
+    run(config(model, "a.png"));
+    FAIL() << "a picture of NaN was drawn";
+  } catch (const RunError& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("expert 1"), message.npos) << message;
+    EXPECT_NE(message.find("block 1"), message.npos) << message;
+  }
+  EXPECT_TRUE(fs::is_empty(out_));
+}
+
+TEST_F(GenerateTest, BadDefinitionsAreRefused) {
+  const Path model = test::write_tiny_pipeline("tiny_index", {0.9, 0.5});
+  const auto with_index = [&](const std::string& key, const Json& value) {
+    Json index = read_json(model / "model_index.json");
+    index[key] = value;
+    write_json(model / "model_index.json", index);
+  };
+  with_index("boundary_ratios", {0.5, 0.9});
+  EXPECT_THROW(run(config(model, "a.png")), InputError);
+  with_index("boundary_ratios", {0.9});
+  EXPECT_THROW(run(config(model, "a.png")), InputError);
+  with_index("boundary_ratios", {0.9, 0.5});
+  EXPECT_EQ(run(config(model, "a.png")), exit_done);
+  with_index("vae", {"diffusers", "AutoencoderKL"});
+  EXPECT_THROW(run(config(model, "a.png")), InputError);
+  with_index("vae", {"diffusers", "AutoencoderKLWan"});
+  with_index("image_encoder", {"transformers", "CLIPVisionModel"});
+  EXPECT_THROW(run(config(model, "a.png")), InputError);
+}
+
+TEST_F(GenerateTest, SizesAndStepsAreChecked) {
+  const Path model = test::write_tiny_pipeline("tiny_sizes", {0.6});
+  GenerateConfig c = config(model, "a.png");
+  c.size = "30x32";
+  EXPECT_THROW(run(c), InputError);
+  c.size = "36x24";
+  EXPECT_EQ(run(c), exit_done);
+  for (const char* size :
+       {"", "x", "32", "32x", "x32", "32x32x32", "-4x4", "0x32", "99999999999999999999x4", "1000000x4"}) {
+    if (*size) EXPECT_THROW((parse_size(size), c.size = size, run(c)), InputError) << size;
+  }
+}
+
+}  // namespace
+}  // namespace baton
