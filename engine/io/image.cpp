@@ -16,6 +16,10 @@ constexpr int64_t most_bytes = 512 << 20, most_pixels = 1 << 28;
 
 // BGR, BGRA or grey, of 8 or 16 bits, not turned.
 cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where) {
+  // OpenCV picks the decoder by the file's own say, and a WebP file whose header it does not like becomes a medical
+  // picture when this word stands at this place: for a decoder that ends the process on bad input.
+  check(file.size() < 132 || file.substr(128, 4) != "DICM",
+        "{}: a DICOM file, which cannot be read; save it anew as PNG", where);
   const cv::Mat buffer(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
   cv::Mat decoded;
   try {

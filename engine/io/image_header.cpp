@@ -136,7 +136,9 @@ ImageHeader read_image_header(std::string_view file, std::string_view where) {
     header = read_bmp(file, where);
   else
     fail("{}: not a picture that can be read; PNG, JPEG, WebP and BMP can", where);
-  check(header.width > 0 && header.height > 0, "{}: a picture without pixels, or damaged", where);
+  constexpr int64_t most = INT32_MAX;  // of every one of these formats; products of both stay below 2^62
+  check(header.width > 0 && header.height > 0 && header.width <= most && header.height <= most,
+        "{}: a picture without pixels, or damaged", where);
   return header;
 }
 

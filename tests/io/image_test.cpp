@@ -91,6 +91,10 @@ TEST(Image, RefusesWhatIsNoPicture) {
   EXPECT_REFUSED(decode_image("<svg/>", "a"), "not a picture");
   EXPECT_REFUSED(decode_image(std::string_view("RIFF\xff\0\0\0WEBP", 12), "a"), "the WebP file is cut short");
   EXPECT_REFUSED(decode_image("BM", "a"), "without pixels");
+  std::string disguised = slurp(golden / "images/oriented.webp");  // OpenCV would hand it to a decoder that aborts
+  disguised.resize(std::max<size_t>(disguised.size(), 136));
+  disguised.replace(128, 4, "DICM");
+  EXPECT_REFUSED(decode_image(disguised, "a"), "a: a DICOM file");
 }
 
 TEST(Image, HeadersAreReadWithoutDecoding) {

@@ -1,0 +1,14 @@
+#include "engine/data/character_map.h"
+#include "engine/data/sentencepiece_model.h"
+#include "engine/io/utf8.h"
+#include "tests/fuzz/fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return baton::fuzz::run([&] {
+    const baton::UnigramModel model = baton::parse_sentencepiece(baton::fuzz::text_of(data, size), "fuzz");
+    for (const int32_t id : model.set_apart)
+      baton::fuzz::require(id >= 0 && static_cast<size_t>(id) < model.pieces.size());
+    const baton::CharacterMap map(model.character_map, "fuzz");
+    baton::fuzz::require(baton::is_utf8(map.apply("a ﬁ e\u0301 中 1２ \r\n 👩‍👧")));
+  });
+}
