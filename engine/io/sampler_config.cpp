@@ -1,13 +1,25 @@
 #include "engine/io/sampler_config.h"
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "engine/core/error.h"
 
 namespace baton {
 
+namespace {
+
+// diffusers writes DPM-Solver's lambda_min_clipped as -Infinity, which is no JSON.
+std::string without_infinity(std::string text) {
+  constexpr std::string_view infinity = ": -Infinity";
+  for (size_t at; (at = text.find(infinity)) != text.npos;) text.replace(at, infinity.size(), ": null");
+  return text;
+}
+
+}  // namespace
+
 SamplerConfig read_sampler_config(const Path& file) {
-  JsonReader r = JsonReader::file(file);
+  JsonReader r = JsonReader::text(without_infinity(read_file(file, 1 << 20)), file.string());
   SamplerConfig c;
   c.class_name = r.required<std::string>("_class_name");
   const bool flow_match = c.class_name.starts_with("FlowMatch");
