@@ -34,11 +34,14 @@ class RandomPictures : public PictureData {
   }
 
  private:
+  // Planes of one random colour, brighter towards the right.
   static Tensor draw(int64_t first, int64_t count, int64_t side) {
     const Tensor all = Tensor::empty({count, 3, 1, side, side});
-    const int64_t size = all.numel() / count;
-    for (int64_t i = 0; i < all.numel(); ++i)
-      all.data<float>()[i] = static_cast<float>(2 * random_uniform(78, first + i / size, i % size) - 1);
+    for (int64_t i = 0; i < all.numel(); ++i) {
+      const int64_t plane = i / (side * side), column = i % side;
+      const double colour = 2 * random_uniform(78, first + plane / 3, plane % 3) - 1;
+      all.data<float>()[i] = static_cast<float>(0.7 * colour + 0.3 * static_cast<double>(column) / side);
+    }
     return all;
   }
 };
@@ -72,7 +75,7 @@ inline TrainConfig tiny_denoiser() {
   config.optimizer.ema = 0.9;
   config.schedule.warmup = 3;
   config.data.folder = "unused";
-  config.checkpoint = {.folder = "", .every = 0, .minutes = 0, .keep = 2};
+  config.checkpoint = {.folder = "unset", .every = 0, .minutes = 0, .keep = 2};
   config.validation = {.every = 0, .items = 6, .t_bins = 4};
   return config;
 }
@@ -91,8 +94,9 @@ inline TrainConfig tiny_vae() {
   config.vae.patch_size = 2;
   config.vae.temperal_downsample = {false};
   config.data = {.folder = "unused", .size = 16, .crop = 8};
-  config.checkpoint = {.folder = "", .every = 0, .minutes = 0, .keep = 2};
+  config.checkpoint = {.folder = "unset", .every = 0, .minutes = 0, .keep = 2};
   config.validation = {.every = 0, .items = 3};
+  resolve(config);
   return config;
 }
 
