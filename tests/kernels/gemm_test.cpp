@@ -134,16 +134,19 @@ TEST(Gemm, PacksEveryShape) {
 
 TEST(Gemm, RunsOnSeveralThreadsAtOnce) {
   const Case c{40, 50, 60, false, false, 0, DType::f32, DType::f32, false, false};
-  const Operand a(c.m, c.k, DType::f32, false, 0, 1), b(c.k, c.n, DType::f32, false, 0, 2);
+  const auto repeat = [&](unsigned seed) {
+    const Operand a(c.m, c.k, DType::f32, false, 0, seed), b(c.k, c.n, DType::f32, false, 0, seed + 1);
+    const Operand first(c.m, c.n, DType::f32, false, 0, seed + 2), again(c.m, c.n, DType::f32, false, 0, seed + 2);
+    cpu::gemm({.a = a.view, .b = b.view, .c = first.view});
+    expect_product(c, a, b, first, {}, {});
+    for (int round = 0; round < 3000; ++round) {
+      std::memset(again.view.data, 0xff, c.m * c.n * sizeof(float));
+      cpu::gemm({.a = a.view, .b = b.view, .c = again.view});
+      ASSERT_EQ(std::memcmp(first.view.data, again.view.data, c.m * c.n * sizeof(float)), 0) << "round " << round;
+    }
+  };
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t)
-    threads.emplace_back([&] {
-      for (int round = 0; round < 20; ++round) {
-        const Operand result(c.m, c.n, DType::f32, false, 0, 4);
-        cpu::gemm({.a = a.view, .b = b.view, .c = result.view});
-        expect_product(c, a, b, result, {}, {});
-      }
-    });
+  for (unsigned t = 0; t < 4; ++t) threads.emplace_back(repeat, 10 * t);
   for (std::thread& thread : threads) thread.join();
 }
 
