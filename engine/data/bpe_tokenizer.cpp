@@ -45,40 +45,50 @@ Kind kind_of(char32_t c) {
 BpeTokenizer::BpeTokenizer(const TokenizerFiles& files) {
   const bool plain = files.has("vocab.json") && files.has("merges.txt");
   const std::string where = (files.folder() / (plain ? "vocab.json" : "tokenizer.json")).string();
-  const Json vocabulary = plain ? read_json(files.folder() / "vocab.json", 64 << 20)
-                                : member(member(files.fast(), "model", where), "vocab", where);
-  check(vocabulary.is_object(), "{}: the vocabulary is not an object", where);
-  for (const auto& [text, id] : vocabulary.items()) {
-    vocabulary_.emplace(text, as_id(id, where));
-    texts_.emplace(as_id(id, where), text);
-    size_ = std::max<int64_t>(size_, as_id(id, where) + 1);
-  }
   if (plain) {
-    const std::string lines = read_file(files.folder() / "merges.txt", 64 << 20);
-    const std::string place = (files.folder() / "merges.txt").string();
-    for (size_t begin = 0; begin < lines.size();) {
-      const size_t end = std::min(lines.find('\n', begin), lines.size());
-      std::string line = lines.substr(begin, end - begin);
-      begin = end + 1;
-      if (line.ends_with('\r')) line.pop_back();
-      if (line.empty() || line.starts_with("#version")) continue;
-      const size_t space = line.find(' ');
-      check(space != line.npos, "{}: the line '{}' is not two pieces", place, line.substr(0, 40));
-      add_merge(line.substr(0, space), line.substr(space + 1), place);
-    }
+    add_vocabulary(read_json(files.folder() / "vocab.json", 64 << 20), where);
+    const Path merges = files.folder() / "merges.txt";
+    add_merges_text(read_file(merges, 64 << 20), merges.string());
   } else {
-    for (const Json& merge : member(member(files.fast(), "model", where), "merges", where)) {  // "a b" or ["a", "b"]
-      if (merge.is_array() && merge.size() == 2) {
+    const Json& model = member(files.fast(), "model", where);
+    add_vocabulary(member(model, "vocab", where), where);
+    for (const Json& merge : member(model, "merges", where)) {  // "a b" or ["a", "b"]
+      if (merge.is_array() && merge.size() == 2)
         add_merge(as_text(merge[0], where), as_text(merge[1], where), where);
-        continue;
-      }
-      const std::string text = as_text(merge, where);
-      const size_t space = text.find(' ');
-      check(space != text.npos, "{}: the merge '{}' is not two pieces", where, text.substr(0, 40));
-      add_merge(text.substr(0, space), text.substr(space + 1), where);
+      else
+        add_merge(as_text(merge, where), where);
     }
   }
+  set_special_tokens(files, where);
+}
 
+void BpeTokenizer::add_vocabulary(const Json& vocabulary, const std::string& where) {
+  check(vocabulary.is_object(), "{}: the vocabulary is not an object", where);
+  for (const auto& [text, value] : vocabulary.items()) {
+    const int32_t id = as_id(value, where);
+    vocabulary_.emplace(text, id);
+    texts_.emplace(id, text);
+    size_ = std::max<int64_t>(size_, id + 1);
+  }
+}
+
+void BpeTokenizer::add_merges_text(const std::string& lines, const std::string& where) {
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = std::min(lines.find('\n', begin), lines.size());
+    std::string line = lines.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty() && !line.starts_with("#version")) add_merge(line, where);
+  }
+}
+
+void BpeTokenizer::add_merge(const std::string& pair, const std::string& where) {
+  const size_t space = pair.find(' ');
+  check(space != pair.npos, "{}: the merge '{}' is not two pieces", where, utf8_prefix(pair, 40));
+  add_merge(pair.substr(0, space), pair.substr(space + 1), where);
+}
+
+void BpeTokenizer::set_special_tokens(const TokenizerFiles& files, const std::string& where) {
   const auto id_of = [&](const std::string& text) {
     const auto found = vocabulary_.find(text);
     check(found != vocabulary_.end(), "{}: the special token '{}' is not in the vocabulary", where, text);

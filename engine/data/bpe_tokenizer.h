@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "engine/data/tokenizer.h"
+#include "engine/io/json.h"
 
 namespace baton {
 
@@ -25,7 +26,11 @@ class BpeTokenizer : public Tokenizer {
     int32_t rank;    // lower goes first
     int32_t result;  // id of the joined piece
   };
+  void add_vocabulary(const Json& vocabulary, const std::string& where);
+  void add_merges_text(const std::string& lines, const std::string& where);
+  void add_merge(const std::string& pair, const std::string& where);  // "left right"
   void add_merge(const std::string& left, const std::string& right, const std::string& where);
+  void set_special_tokens(const TokenizerFiles& files, const std::string& where);
   void append_word(std::string_view word, std::vector<int32_t>& ids) const;
   const Merge* merge_of(int32_t left, int32_t right) const;
 

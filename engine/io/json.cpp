@@ -8,6 +8,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/nearest.h"
+#include "engine/io/utf8.h"
 
 namespace baton {
 
@@ -48,7 +49,7 @@ namespace {
 // A JSON value as text for a message, cut where it becomes long.
 std::string shown(const Json& value) {
   std::string text = value.is_structured() ? std::string(value.type_name()) : value.dump();
-  return text.size() <= 60 ? text : text.substr(0, 60) + "…";
+  return text.size() <= 60 ? text : std::string(utf8_prefix(text, 60)) + "…";
 }
 
 template <typename T>
