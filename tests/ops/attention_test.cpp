@@ -35,7 +35,9 @@ Function with(AttentionOptions options) {
 }
 
 // Output and all gradients against the reference, the gradients again after a second pass.
-void check_reference(const std::vector<Tensor>& in, AttentionOptions options, double tolerance = 3e-6) {
+// A plain serial f32 attention errs by up to 2e-6 of the largest value at head size 384; sums in one lane (plain C++)
+// come to twice that.
+void check_reference(const std::vector<Tensor>& in, AttentionOptions options, double tolerance = 6e-6) {
   const auto once = run(with(options), in), twice = run(with(options), in, 2);
   if (in.size() > 3) options.bias = in[3];
   reference::Attention r = reference_of(in[0], in[1], in[2], options);
