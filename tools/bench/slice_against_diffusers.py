@@ -4,6 +4,7 @@
 usage: slice_against_diffusers.py [--dtypes f32,bf16] [--compile] [--repeats 3] [--rounds 5]
 
 The slice: 4 layers, 12 heads of 128, feed-forward 8,960, 1,024 picture tokens, 512 text tokens of 4,096; random weights, loaded and warm on both sides.
+In bf16 all of diffusers' weights are bf16, also the norms that from_pretrained would keep in f32.
 Baton prepares a text's keys and values once for a picture, not once for a step, and its bench does not time that; diffusers does it in each forward.
 So both ratios are printed: of the whole forward as each program runs it, and with diffusers' time for the text (projection, keys and values of all
 layers, timed by itself in the same round) taken off. The bar is on the second, stricter one: exit code 1 if it is below 1 in the median.
