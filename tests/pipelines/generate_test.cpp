@@ -176,7 +176,8 @@ TEST_F(GenerateTest, SizesAndStepsAreChecked) {
   EXPECT_EQ(run(c), exit_done);
   for (const char* size :
        {"", "x", "32", "32x", "x32", "32x32x32", "-4x4", "0x32", "99999999999999999999x4", "1000000x4"}) {
-    if (*size) EXPECT_THROW((parse_size(size), c.size = size, run(c)), InputError) << size;
+    c.size = size;
+    EXPECT_THROW(run(c), InputError) << size;
   }
 }
 
