@@ -61,11 +61,10 @@ std::vector<int32_t> caption_tokens(const Tokenizer& tokenizer, const std::strin
 DatasetPictures::DatasetPictures(const TrainConfig& config)
     : dataset_(open_and_report(config.data)),
       pictures_(dataset_, config.data),
-      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)) {}
+      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
+      loader_(pictures_, sampler_) {}
 
-Tensor DatasetPictures::samples(int64_t first, int64_t count) {
-  return with_frame(pictures_.crops(sampler_.draws(first, count)));
-}
+Tensor DatasetPictures::samples(int64_t first, int64_t count) { return with_frame(loader_.samples(first, count)); }
 
 Tensor DatasetPictures::items(std::span<const int64_t> indices) {
   std::vector<Draw> draws;

@@ -5,6 +5,7 @@
 #include "engine/config/train_config.h"
 #include "engine/core/progress.h"
 #include "engine/data/latent_cache.h"
+#include "engine/data/loader.h"
 #include "engine/data/pictures.h"
 #include "engine/data/tokenizer.h"
 #include "engine/models/wan_vae.h"
@@ -28,6 +29,7 @@ class DatasetPictures : public PictureData {
   Dataset dataset_;
   Pictures pictures_;
   Sampler sampler_;
+  PictureLoader loader_;  // last: its thread uses the others
 };
 
 // Latents, normalised and cached in a file below `cache`, with tokens of captions.

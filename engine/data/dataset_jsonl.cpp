@@ -88,7 +88,6 @@ Dataset read_jsonl_dataset(const Path& file, const DataConfig& config) {
   };
 
   std::string_view rest = text;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // some editors put a byte order mark before UTF-8
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);

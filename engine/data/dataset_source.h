@@ -28,8 +28,8 @@ class Problems {
   int64_t count_ = 0;
 };
 
-// The file `name` in `folder` (canonical); refuses absolute names, "..", links that lead out, and what is no regular
-// file.
+// The file `name` in `folder` (canonical); refuses absolute names, what ".." or a link leads out to, and what is no
+// regular file.
 Path resolve_inside(const Path& folder, const Path& name, std::string_view where);
 
 // Throws InputError when `text` is not UTF-8 or longer than any caption.
