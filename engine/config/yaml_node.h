@@ -6,9 +6,10 @@
 
 namespace baton {
 
+struct YamlEntry;
+
 // A YAML document from a stranger as a plain tree. Scalars stay text until a field of known type asks for them, so
 // `off`, `1e3` and `0x10` mean what the field says.
-struct YamlEntry;
 struct YamlNode {
   enum class Kind { null, scalar, list, map } kind = Kind::null;
   std::string where;               // "file.yaml:12", for messages
