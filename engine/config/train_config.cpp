@@ -121,6 +121,7 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
     "count - 1 falling noise levels between the experts; empty: equal shares of the samples", {0, 1});
   v("branch_at", c.branch_at, "steps for which one denoiser learns all noise levels before it is copied to the experts",
     {0, 1'000'000'000});
+  v("batch", c.batch, "samples of a step once there are several experts, all of them together; 0: batch", {0, 1 << 20});
 }
 
 void visit(ConfigVisitor& v, CheckpointConfig& c) {
@@ -216,6 +217,8 @@ void resolve(TrainConfig& c) {
   check(!c.checkpoint.folder.empty(), "checkpoint.folder: missing; name the folder to write to");
   check(c.micro_batch == 0 || c.batch % c.micro_batch == 0, "micro_batch: {} does not divide batch: {}", c.micro_batch,
         c.batch);
+  check(c.micro_batch == 0 || c.experts.batch % c.micro_batch == 0, "micro_batch: {} does not divide experts.batch: {}",
+        c.micro_batch, c.experts.batch);
   check(c.schedule.warmup <= c.steps, "schedule.warmup: {} is beyond steps: {}", c.schedule.warmup, c.steps);
   if (c.kind == TrainKind::vae)
     resolve(c, c.vae);

@@ -84,6 +84,7 @@ struct ExpertsConfig {
   int64_t count = 1;
   std::vector<double> boundaries;  // count - 1 falling values of t; empty: every expert gets the same share of samples
   int64_t branch_at = 0;           // the step before which one denoiser learns all t
+  int64_t batch = 0;               // of a step once there are several experts; 0: TrainConfig::batch
 };
 
 struct CheckpointConfig {

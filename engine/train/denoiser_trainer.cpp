@@ -101,7 +101,8 @@ void DenoiserTrainer::branch(int64_t step) {
 
 int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   if (experts() == 1 && planned_ranges_.count() > 1 && step >= config_.experts.branch_at) branch(step);
-  const int64_t batch = config_.batch, micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
+  const int64_t batch = experts() > 1 && config_.experts.batch > 0 ? config_.experts.batch : config_.batch;
+  const int64_t micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
   const auto seed = static_cast<uint64_t>(config_.seed);
   const std::vector<double> times =
       draw_times(times_, static_cast<int>(batch), seed, random_stream(RandomUse::training_times, step));

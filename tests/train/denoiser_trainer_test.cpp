@@ -160,10 +160,20 @@ TEST(DenoiserTrainer, MicroBatchesAddUp) {
   EXPECT_NEAR(a.mean("gradient_norm.transformer"), b.mean("gradient_norm.transformer"), 1e-4);
 }
 
+TEST(DenoiserTrainer, ExpertsMayHaveABatchOfTheirOwn) {
+  RandomLatents data;
+  TrainConfig config = tiny_denoiser();
+  config.experts.batch = 12;
+  DenoiserTrainer trainer(config, data, DType::f32);
+  MetricMeans means;
+  for (int64_t step = 0; step < 7; ++step) EXPECT_EQ(trainer.step(step, means), step < 5 ? 8 : 12);
+}
+
 TEST(DenoiserTrainer, GoesOnBitForBit) {
   const Scratch scratch("baton_denoiser_resume");
   RandomLatents data;
-  const TrainConfig config = tiny_denoiser();
+  TrainConfig config = tiny_denoiser();
+  config.experts.batch = 12;
   MetricMeans means;
   for (const int64_t cut : {3, 5, 8}) {  // before, at and after the branch
     DenoiserTrainer whole(config, data, DType::f32), first(config, data, DType::f32), second(config, data, DType::f32);

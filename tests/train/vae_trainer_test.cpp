@@ -57,16 +57,16 @@ TEST(VaeLoss, IsTheSumOfItsTerms) {
 TEST(VaeTrainer, LearnsToReconstruct) {
   RandomPictures data;
   TrainConfig config = tiny_vae();
-  config.steps = 150;
-  config.optimizer.adamw.lr = 3e-3;
+  config.steps = 40;
+  config.optimizer.adamw.lr = 5e-3;
   config.schedule.floor = 1;
   VaeTrainer trainer(config, data, DType::f32);
   MetricMeans first, last;
   for (int64_t step = 0; step < config.steps; ++step) {
     MetricMeans other;
-    trainer.step(step, step < 10 ? first : step < 140 ? other : last);
+    trainer.step(step, step < 10 ? first : step < 30 ? other : last);
   }
-  EXPECT_LT(last.mean("loss"), 0.75 * first.mean("loss"));
+  EXPECT_LT(last.mean("loss"), 0.9 * first.mean("loss"));
 }
 
 TEST(VaeTrainer, GoesOnBitForBit) {
