@@ -16,7 +16,8 @@ Tensor activate(const Tensor& x, Activation activation);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Activation activation = Activation::none);
 
 // A weight [N, K] in the blocked layout that this processor's GEMM likes best, in the given dtype: made once, for
-// sampling. Keeps no reference to the original. Copies share memory.
+// sampling. Keeps no reference to the original. Copies share memory. A processor without bf16
+// instructions keeps values that were rounded to bf16 as f32: twice the bytes, and no conversion at each call.
 class PackedWeight {
  public:
   PackedWeight() = default;
