@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "engine/io/model_config.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
 #include "pipelines/training_data.h"
@@ -18,9 +17,7 @@ Outcome train_vae(const TrainConfig& config, DType compute, const Runtime& runti
 
 Outcome train_denoiser(TrainConfig config, DType compute, const Runtime& runtime) {
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
-  const WanVaeConfig vae = read_wan_vae_config(Path(config.denoiser.vae) / "config.json");
-  config.denoiser.text_encoder.vocab_size = tokenizer->size();
-  config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = vae.z_dim;
+  complete_sizes(config, *tokenizer);
   DatasetLatents data(config, *tokenizer, Path(config.checkpoint.folder) / "latents", runtime.progress);
   DenoiserTrainer trainer(config, data, compute);
   return run_loop(trainer, config, runtime.progress, runtime.stop);

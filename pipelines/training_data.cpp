@@ -29,12 +29,10 @@ std::string hash_model(const Path& folder) {
 
 LatentCache open_latents(const TrainConfig& config, const Dataset& dataset, const Path& cache, ProgressMode progress) {
   const Path folder = config.denoiser.vae;
-  TensorStore store(folder);
-  StoredParameters parameters(store);
-  const WanVae vae(read_wan_vae_config(folder / "config.json"), parameters, DType::f32);
+  const auto vae = load_vae(folder);
   const Pictures pictures(dataset, config.data);
   const LatentSource source{.encoder = hash_model(folder), .pictures = pictures.hash(), .flip = config.data.flip};
-  const auto encode = [&](const Tensor& batch) { return normalised_latents(vae, batch); };
+  const auto encode = [&](const Tensor& batch) { return normalised_latents(*vae, batch); };
   return open_latent_cache(cache, source, pictures, encode_batch, encode, progress);
 }
 
@@ -44,6 +42,18 @@ Dataset open_and_report(const DataConfig& config) {
   Dataset dataset = open_dataset(config);
   for (const std::string& note : dataset.notes) spdlog::warn("{}", note);
   return dataset;
+}
+
+std::unique_ptr<WanVae> load_vae(const Path& folder) {
+  TensorStore store(folder);
+  StoredParameters parameters(store);
+  return std::make_unique<WanVae>(read_wan_vae_config(folder / "config.json"), parameters, DType::f32);
+}
+
+void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer) {
+  const int64_t channels = read_wan_vae_config(Path(config.denoiser.vae) / "config.json").z_dim;
+  config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = channels;
+  config.denoiser.text_encoder.vocab_size = tokenizer.size();
 }
 
 Tensor normalised_latents(const WanVae& vae, const Tensor& pictures) {

@@ -50,6 +50,12 @@ class DatasetLatents : public DenoiserData {
   LatentCache latents_;
 };
 
+// The autoencoder in a folder, in f32.
+std::unique_ptr<WanVae> load_vae(const Path& folder);
+
+// Fills in the sizes of the denoiser and text encoder that follow from the autoencoder and the tokenizer.
+void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer);
+
 // The posterior means of pictures [B, 3, S, S], normalised: [B, C, h, w] f32. Not recorded.
 Tensor normalised_latents(const WanVae& vae, const Tensor& pictures);
 

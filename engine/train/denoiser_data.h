@@ -13,15 +13,19 @@ struct DenoiserSample {
   std::vector<int32_t> tokens;  // end of sequence included; at least one
 };
 
-// What denoiser training draws from.
-class DenoiserData {
+// What denoisers are validated on: the pictures of a data set in their order, each with its first caption.
+class ValidationData {
  public:
-  virtual ~DenoiserData() = default;
-  // Training sample `number` of an endless sequence: a function of the number alone.
-  virtual DenoiserSample sample(int64_t number) = 0;
-  // The pictures of the data set in their order, each with its first caption, for validation.
+  virtual ~ValidationData() = default;
   virtual int64_t size() const = 0;
   virtual DenoiserSample item(int64_t index) = 0;
+};
+
+// What denoiser training draws from.
+class DenoiserData : public ValidationData {
+ public:
+  // Training sample `number` of an endless sequence: a function of the number alone.
+  virtual DenoiserSample sample(int64_t number) = 0;
 };
 
 }  // namespace baton

@@ -13,7 +13,7 @@ struct ValidationGrid {
 
 // `items` pictures, evenly spaced in the data set. The noise level within its bin and the noise depend on picture and
 // bin alone.
-ValidationGrid make_validation_grid(DenoiserData& data, int64_t items, int64_t bins);
+ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t bins);
 
 // The mean squared error of the velocity for each of the grid's samples.
 std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch);

@@ -8,6 +8,7 @@
 #include "engine/core/log.h"
 #include "engine/io/nearest.h"
 #include "pipelines/dataset.h"
+#include "pipelines/evaluate.h"
 #include "pipelines/generate.h"
 #include "pipelines/inspect.h"
 #include "pipelines/picture_file.h"
@@ -128,6 +129,20 @@ Command add_dataset(CLI::App& program) {
           }};
 }
 
+Command add_evaluate(CLI::App& program) {
+  CLI::App* app = program.add_subcommand(
+      "evaluate", "measure the validation loss of models or checkpoints per noise level and expert, on the same numbers");
+  using Both = WithRuntime<EvaluateConfig>;
+  const std::shared_ptr<Flags> flags = add_flags<Both>(*app);
+  const auto models = std::make_shared<std::vector<std::string>>();
+  app->add_option("MODEL", *models, "pipeline folders, or checkpoints of baton train")->required();
+  return {app, [flags, models] {
+            Both both = configured<Both>(*flags);
+            both.config.models = *models;
+            return run_evaluate(both.config, start_runtime(both.runtime, stop_requested));
+          }};
+}
+
 Command add_inspect(CLI::App& program) {
   CLI::App* app =
       program.add_subcommand("inspect", "say what is in a model, a .safetensors file or a PNG that Baton made");
@@ -162,7 +177,7 @@ int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
   program.set_version_flag("--version", std::string("baton ") + BATON_VERSION);
-  std::vector<Command> commands{add_generate(program), add_train(program), add_dataset(program), add_inspect(program)};
+  std::vector<Command> commands{add_generate(program), add_train(program), add_evaluate(program), add_dataset(program), add_inspect(program)};
   for (const Command& command : commands) command.app->allow_extras(false);
   try {
     program.parse(argc, argv);

@@ -1,0 +1,129 @@
+#include "pipelines/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/io/model_config.h"
+#include "engine/io/stored_parameters.h"
+#include "engine/train/validation.h"
+#include "pipelines/evaluated_model.h"
+#include "pipelines/training_data.h"
+
+namespace baton {
+namespace {
+
+// Evenly spaced pictures of a data set as latents, with their captions as one model's tokens.
+class GridData : public ValidationData {
+ public:
+  GridData(const std::vector<Tensor>& latents, const std::vector<std::string>& captions, const EvaluatedModel& model)
+      : latents_(latents), captions_(captions), model_(model) {}
+  int64_t size() const override { return static_cast<int64_t>(latents_.size()); }
+  DenoiserSample item(int64_t index) override {
+    return {latents_[index], caption_tokens(*model_.tokenizer, captions_[index], model_.mixture.max_tokens)};
+  }
+
+ private:
+  const std::vector<Tensor>& latents_;
+  const std::vector<std::string>& captions_;
+  const EvaluatedModel& model_;
+};
+
+struct EncodedPictures {
+  std::vector<Tensor> latents;  // each [C, 1, h, w]
+  std::vector<std::string> captions;
+};
+
+EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size) {
+  DataConfig data;
+  data.folder = config.data;
+  data.size = size;
+  Dataset dataset = open_and_report(data);
+  const auto all = static_cast<int64_t>(dataset.items.size()), items = std::min(config.items, all);
+  std::vector<DataItem> chosen;
+  for (int64_t i = 0; i < items; ++i) chosen.push_back(std::move(dataset.items[i * all / items]));
+  dataset.items = std::move(chosen);
+  const Pictures pictures(dataset, data);
+  const auto vae = load_vae(vae_folder);
+  EncodedPictures result;
+  for (int64_t i = 0; i < items; ++i) {
+    const Draw draw{.item = i};
+    const Tensor latents = normalised_latents(*vae, pictures.whole(std::span(&draw, 1)));  // [1, C, h, w]
+    result.latents.push_back(latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}));
+    result.captions.push_back(dataset.items[i].captions[0].text);
+  }
+  return result;
+}
+
+std::string cell(const Json& value) { return value.is_null() ? "-" : fmt::format("{:.5f}", value.get<double>()); }
+
+void print_table(const EvaluateConfig& config, const std::vector<Json>& results, const ExpertRanges& ranges) {
+  const auto row = [&](const std::string& title, const auto& value) {
+    fmt::print("{:24}", title);
+    for (const Json& result : results) fmt::print("{:>12}", cell(value(result)));
+    fmt::print("\n");
+  };
+  for (size_t m = 0; m < results.size(); ++m) fmt::print("model {}: {}\n", m + 1, config.models[m]);
+  fmt::print("{:24}", "noise level t");
+  for (size_t m = 0; m < results.size(); ++m) fmt::print("{:>12}", fmt::format("model {}", m + 1));
+  fmt::print("\n");
+  for (int64_t bin = 0; bin < config.t_bins; ++bin) {
+    const auto edge = [&](int64_t i) { return static_cast<double>(i) / static_cast<double>(config.t_bins); };
+    row(fmt::format("{:.3f} to {:.3f}", edge(bin), edge(bin + 1)),
+        [&](const Json& result) { return result["bins"][bin]; });
+  }
+  for (int expert = 0; ranges.count() > 1 && expert < ranges.count(); ++expert) {
+    const NoiseRange range = ranges.range(expert);
+    row(fmt::format("expert {}: {:.3f} to {:.3f}", expert, range.low, range.high),
+        [&](const Json& result) { return result["experts"][expert]; });
+  }
+  row("all", [](const Json& result) { return result["loss"]; });
+}
+
+}  // namespace
+
+void visit(ConfigVisitor& v, EvaluateConfig& c) {
+  v("data", c.data, "data set: folder with captions or metadata.jsonl, or a .jsonl file");
+  v("size", c.size, "side of the pictures in pixels (default: the model's)", {0, 8192});
+  v("items", c.items, "pictures, evenly spaced in the data set", {1, 1'000'000});
+  v("t_bins", c.t_bins, "equal bins of the noise level", {1, 1000});
+  v("batch", c.batch, "samples per forward pass", {1, 1 << 16});
+  v("json", c.json, "one JSON object on stdout instead of a table");
+}
+
+int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
+  check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
+  check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
+  std::vector<EvaluatedModel> models;
+  ExpertRanges ranges;
+  for (const std::string& folder : config.models) {
+    models.push_back(load_evaluated_model(folder, runtime.compute));
+    if (models.back().mixture.ranges.count() > ranges.count()) ranges = models.back().mixture.ranges;
+    check(wan_vae_json(read_wan_vae_config(models.back().vae / "config.json")) ==
+              wan_vae_json(read_wan_vae_config(models[0].vae / "config.json")),
+          "evaluate: {} and {} have different autoencoders, their losses cannot be compared", config.models[0], folder);
+  }
+  const int64_t size = config.size > 0 ? config.size : models[0].size;
+  check(size > 0, "evaluate: {} does not say the size of its pictures; give --size", config.models[0]);
+  const EncodedPictures pictures = encode_pictures(config, models[0].vae, size);
+
+  std::vector<Json> results;
+  for (size_t m = 0; m < models.size(); ++m) {
+    GridData data(pictures.latents, pictures.captions, models[m]);
+    const ValidationGrid grid = make_validation_grid(data, config.items, config.t_bins);
+    results.push_back(summarize_validation(grid, validation_losses(models[m].mixture, grid, config.batch), ranges));
+    results.back()["model"] = config.models[m];
+    spdlog::info("{}: {}", config.models[m], cell(results.back()["loss"]));
+    if (runtime.stop) return exit_interrupted;
+  }
+  if (config.json)
+    fmt::print("{}\n", Json({{"boundaries", ranges.boundaries()}, {"models", results}}).dump());
+  else
+    print_table(config, results, ranges);
+  return exit_done;
+}
+
+}  // namespace baton
