@@ -34,10 +34,9 @@ ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t
   ValidationGrid grid{.bins = bins};
   items = std::min(items, data.size());
   for (int64_t i = 0; i < items; ++i) {
-    const int64_t item = i * data.size() / items;
-    const DenoiserSample picture = data.item(item);
+    const DenoiserSample picture = data.item(i * data.size() / items);
     for (int64_t bin = 0; bin < bins; ++bin) {
-      const auto number = static_cast<uint64_t>(item * bins + bin);
+      const auto number = static_cast<uint64_t>(i * bins + bin);
       const double within = random_uniform(grid_seed, random_stream(RandomUse::validation_times, number), 0);
       const double t = (static_cast<double>(bin) + within) / static_cast<double>(bins);
       grid.samples.push_back({picture, t, random_stream(RandomUse::validation_noise, number)});

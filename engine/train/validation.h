@@ -11,8 +11,8 @@ struct ValidationGrid {
   int64_t bins;                      // of equal width in t
 };
 
-// `items` pictures, evenly spaced in the data set. The noise level within its bin and the noise depend on picture and
-// bin alone.
+// `items` pictures, evenly spaced in the data set. The noise level within its bin and the noise depend on the picture's
+// place among them and on the bin alone.
 ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t bins);
 
 // The mean squared error of the velocity for each of the grid's samples.

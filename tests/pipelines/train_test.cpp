@@ -1,0 +1,138 @@
+#include "pipelines/train.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/log.h"
+#include "engine/io/json.h"
+#include "engine/io/pipeline_directory.h"
+#include "engine/io/png.h"
+#include "pipelines/evaluate.h"
+
+namespace baton {
+namespace {
+
+// A small data set, an autoencoder trained on it for a few steps, and what can be done with them.
+class TrainTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { start_log(false); }  // to stderr
+  void SetUp() override {
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_ / "data");
+    std::string lines;
+    for (int i = 0; i < 6; ++i) {
+      std::vector<uint8_t> pixels(16 * 16 * 3);
+      for (size_t k = 0; k < pixels.size(); ++k) pixels[k] = static_cast<uint8_t>(i * 40 + k % 3 * 5);
+      write_png(root_ / "data" / fmt::format("{}.png", i), {16, 16, pixels});
+      lines += fmt::format("{{\"file_name\": \"{}.png\", \"text\": \"a picture {}\"}}\n", i, i);
+    }
+    write_file(root_ / "data" / "metadata.jsonl", lines);
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  TrainConfig common(TrainKind kind, const char* folder) const {
+    TrainConfig config;
+    config.kind = kind;
+    config.batch = 4;
+    config.data.folder = root_ / "data";
+    config.data.size = 16;
+    config.log_every = 1;
+    config.checkpoint = {.folder = root_ / folder, .every = 2, .minutes = 0, .keep = 2};
+    config.validation = {.every = 3, .items = 3, .t_bins = 4};
+    return config;
+  }
+  TrainConfig vae_config() const {
+    TrainConfig config = common(TrainKind::vae, "vae");
+    config.steps = 3;
+    config.data.crop = 8;
+    config.vae.base_dim = 4;
+    config.vae.dim_mult = {1, 2};
+    config.vae.z_dim = 4;
+    config.vae.num_res_blocks = 1;
+    config.vae.temperal_downsample = {false};
+    resolve(config);
+    return config;
+  }
+  TrainConfig denoiser_config(const char* folder) const {
+    TrainConfig config = common(TrainKind::denoiser, folder);
+    config.steps = 6;
+    config.denoiser.vae = root_ / "vae" / "model";
+    config.denoiser.tokenizer = std::string(BATON_TEST_DIR) + "/golden/t5_tokenizer";
+    config.denoiser.max_tokens = 16;
+    auto& t = config.denoiser.transformer;
+    t.num_attention_heads = 2, t.attention_head_dim = 12, t.ffn_dim = 24, t.num_layers = 1, t.freq_dim = 16;
+    auto& e = config.denoiser.text_encoder;
+    e.d_model = 16, e.num_heads = 2, e.d_kv = 8, e.d_ff = 16, e.num_layers = 1;
+    config.experts = {.count = 2, .boundaries = {0.6}, .branch_at = 3};
+    config.optimizer.ema = 0.5;
+    resolve(config);
+    return config;
+  }
+  int train(const TrainConfig& config, bool stopped = false) const {
+    const std::atomic<bool> stop{stopped};
+    testing::internal::CaptureStdout();
+    const int code = run_train(config, {DType::f32, ProgressMode::none, stop});
+    EXPECT_EQ(testing::internal::GetCapturedStdout(),
+              code == exit_done ? config.checkpoint.folder + "/model\n" : std::string());
+    return code;
+  }
+  Json evaluate(std::vector<std::string> models) const {
+    EvaluateConfig config{.models = std::move(models), .data = root_ / "data", .items = 3, .t_bins = 4, .json = true};
+    const std::atomic<bool> stop{false};
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(run_evaluate(config, {DType::f32, ProgressMode::none, stop}), exit_done);
+    return parse_json(testing::internal::GetCapturedStdout(), "evaluate");
+  }
+
+  Path root_ = Path(testing::TempDir()) / "baton_train_test";
+};
+
+TEST_F(TrainTest, TrainsBothKindsAndEvaluates) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  const TrainConfig config = denoiser_config("denoiser");
+  ASSERT_EQ(train(config), exit_done);
+  const PipelineDirectory model(root_ / "denoiser" / "model");
+  EXPECT_EQ(model.ranges().boundaries(), std::vector{0.6});
+
+  // the model, the checkpoint that it was made from, and the trainer's own validation agree but for bf16 rounding; the
+  // first one's autoencoder is used for all
+  const std::string checkpoint = root_ / "denoiser" / "step-00000006";
+  const Json result = evaluate({checkpoint, model.path()});
+  ASSERT_EQ(result["models"].size(), 2u);
+  EXPECT_EQ(result["boundaries"], std::vector{0.6});
+  std::istringstream metrics(read_file(root_ / "denoiser" / "metrics.jsonl", 1 << 20));
+  Json validation;
+  for (std::string line; std::getline(metrics, line);)
+    if (const Json json = Json::parse(line); json.contains("validation")) validation = json["validation"];
+  for (const Json& each : result["models"]) {
+    EXPECT_NEAR(each["loss"].get<double>(), validation["loss"].get<double>(), 0.01);
+    for (int bin = 0; bin < 4; ++bin)
+      EXPECT_NEAR(each["bins"][bin].get<double>(), validation["bins"][bin].get<double>(), 0.02);
+    for (int expert = 0; expert < 2; ++expert)
+      EXPECT_NEAR(each["experts"][expert].get<double>(), validation["experts"][expert].get<double>(), 0.02);
+  }
+}
+
+TEST_F(TrainTest, AnInterruptedRunEndsAsTheUninterruptedOne) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  ASSERT_EQ(train(denoiser_config("whole")), exit_done);
+  const TrainConfig config = denoiser_config("parts");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(train(config, true), exit_interrupted);  // one step each
+  ASSERT_EQ(train(config), exit_done);
+  EXPECT_EQ(read_json(root_ / "parts" / "model" / "manifest.json"),
+            read_json(root_ / "whole" / "model" / "manifest.json"));
+}
+
+TEST_F(TrainTest, RefusesWhatIsNotThere) {
+  const std::atomic<bool> stop{false};
+  TrainConfig config = denoiser_config("denoiser");
+  EXPECT_THROW(run_train(config, {DType::f32, ProgressMode::none, stop}), InputError);  // no autoencoder was trained
+  config.denoiser.tokenizer = root_ / "nowhere";
+  EXPECT_THROW(run_train(config, {DType::f32, ProgressMode::none, stop}), InputError);
+  EXPECT_FALSE(std::filesystem::exists(root_ / "denoiser"));
+}
+
+}  // namespace
+}  // namespace baton
