@@ -1,10 +1,6 @@
 #include "engine/io/stored_parameters.h"
 
-#include <cstring>
-
-#include "engine/autograd/tape.h"
 #include "engine/core/error.h"
-#include "engine/ops/elementwise.h"
 
 namespace baton {
 namespace {
@@ -32,12 +28,7 @@ Tensor StoredParameters::provide(const std::string& name, const Shape& shape, In
   check(t.dtype() == DType::f32 || t.dtype() == DType::bf16 || t.dtype() == DType::f16,
         "{}: {} is {}, expected f32, bf16 or f16", store_.path().string(), name, baton::name(t.dtype()));
   if (t.dtype() == DType::f16) t = f16_as_f32(t);
-  if (!trainable_) return t;
-  NoGrad off;
-  const Tensor f32 = cast(t, DType::f32);
-  Tensor copy = Tensor::empty(shape);
-  std::memcpy(copy.raw(), f32.raw(), copy.bytes());
-  return copy;
+  return trainable_ ? f32_copy(t) : t;
 }
 
 void StoredParameters::finish() const {

@@ -33,6 +33,14 @@ int64_t count_elements(const Parameters& parameters) {
   return count;
 }
 
+Tensor f32_copy(const Tensor& value) {
+  NoGrad off;
+  const Tensor f32 = cast(value.detach(), DType::f32);
+  Tensor copy = Tensor::empty(value.shape());
+  std::memcpy(copy.raw(), f32.raw(), copy.bytes());
+  return copy;
+}
+
 Tensor RandomParameters::provide(const std::string& name, const Shape& shape, Init init) {
   if (init.kind == Init::Kind::constant) return Tensor::full(shape, init.scale);
   Tensor t = Tensor::empty(shape);
@@ -51,11 +59,7 @@ Tensor RandomParameters::provide(const std::string& name, const Shape& shape, In
 Tensor CopiedParameters::provide(const std::string& name, const Shape& shape, Init) {
   const Tensor& from = find(original_, name);
   check(from.shape() == shape, "model: parameter {} has shape {}, {} is needed", name, from.shape(), shape);
-  NoGrad off;
-  const Tensor f32 = cast(from.detach(), DType::f32);
-  Tensor copy = Tensor::empty(shape);
-  std::memcpy(copy.raw(), f32.raw(), copy.bytes());
-  return copy;
+  return f32_copy(from);
 }
 
 Scope Scope::operator/(std::string_view name) const {

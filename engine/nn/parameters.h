@@ -28,6 +28,8 @@ using Parameters = std::vector<Parameter>;
 // The tensor called `name`; throws InputError if absent from `parameters`.
 const Tensor& find(const Parameters& parameters, std::string_view name);
 int64_t count_elements(const Parameters& parameters);
+// The values in fresh f32 memory, without history.
+Tensor f32_copy(const Tensor& value);
 
 class ParameterSource {
  public:
