@@ -121,7 +121,7 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
     "count - 1 falling noise levels between the experts; empty: equal shares of the samples", {0, 1});
   v("branch_at", c.branch_at, "steps for which one denoiser learns all noise levels before it is copied to the experts",
     {0, 1'000'000'000});
-  v("batch", c.batch, "samples of a step once there are several experts, all of them together; 0: batch", {0, 1 << 20});
+  v("batch", c.batch, "samples of a step from there on, for all experts together; 0: batch", {0, 1 << 20});
 }
 
 void visit(ConfigVisitor& v, CheckpointConfig& c) {

@@ -65,7 +65,7 @@ struct OptimizerConfig {
 };
 
 // Learning rate as a multiple of the optimizer's: rises linearly over `warmup` steps, then falls along half a cosine to
-// `floor` at the last step (1: stays).
+// `floor` at the last step (1: stays). The fall follows the samples seen, of which the steps of experts may have more.
 struct ScheduleConfig {
   int64_t warmup = 0;
   double floor = 0;
@@ -84,7 +84,7 @@ struct ExpertsConfig {
   int64_t count = 1;
   std::vector<double> boundaries;  // count - 1 falling values of t; empty: every expert gets the same share of samples
   int64_t branch_at = 0;           // the step before which one denoiser learns all t
-  int64_t batch = 0;               // of a step once there are several experts; 0: TrainConfig::batch
+  int64_t batch = 0;               // of a step from there on; 0: TrainConfig::batch
 };
 
 struct CheckpointConfig {

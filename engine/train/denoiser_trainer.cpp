@@ -30,6 +30,11 @@ ExpertRanges planned_ranges(const ExpertsConfig& experts, const TimeDistribution
   return ExpertRanges(experts.boundaries);
 }
 
+// Up to the last bits of equal shares, which another machine may compute differently.
+bool same(std::span<const double> a, std::span<const double> b) {
+  return std::ranges::equal(a, b, [](double x, double y) { return std::abs(x - y) < 1e-9; });
+}
+
 }  // namespace
 
 DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute)
@@ -101,7 +106,7 @@ void DenoiserTrainer::branch(int64_t step) {
 
 int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   if (experts() == 1 && planned_ranges_.count() > 1 && step >= config_.experts.branch_at) branch(step);
-  const int64_t batch = experts() > 1 && config_.experts.batch > 0 ? config_.experts.batch : config_.batch;
+  const int64_t batch = batch_of(step);
   const int64_t micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
   const auto seed = static_cast<uint64_t>(config_.seed);
   const std::vector<double> times =
@@ -115,10 +120,21 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
     }
     accumulate(samples, batch, means);
   }
-  const LearningRateSchedule schedule{config_.schedule.warmup, config_.steps, config_.schedule.floor};
-  update(schedule.factor(step), means);
+  update(lr_factor(), means);
   samples_ += batch;
   return batch;
+}
+
+int64_t DenoiserTrainer::batch_of(int64_t step) const {
+  return step >= config_.experts.branch_at && config_.experts.batch > 0 ? config_.experts.batch : config_.batch;
+}
+
+// The rate follows the samples seen, counted in batches of before the branch, as later steps may have more of them.
+double DenoiserTrainer::lr_factor() const {
+  const int64_t before = std::min(config_.steps, config_.experts.branch_at);
+  const int64_t total = before * config_.batch + (config_.steps - before) * batch_of(config_.experts.branch_at);
+  const LearningRateSchedule schedule{config_.schedule.warmup, total / config_.batch, config_.schedule.floor};
+  return schedule.factor(samples_ / config_.batch);
 }
 
 // Adds the gradient of the mean loss over `batch_size` samples.
@@ -181,8 +197,11 @@ Json DenoiserTrainer::save(const Path& folder) const {
 
 void DenoiserTrainer::load(const Path& folder, const Json& state) {
   const int stored = state.at("experts").get<int>();
-  check(stored == 1 || stored == planned_ranges_.count(), "{}: {} experts, experts.count is {}", folder.string(),
-        stored, planned_ranges_.count());
+  const auto boundaries = state.at("boundaries").get<std::vector<double>>();
+  check(stored == 1 || same(boundaries, planned_ranges_.boundaries()),
+        "{}: has {} experts with boundaries {}, the config asks for {} with {}", folder.string(), stored, boundaries,
+        planned_ranges_.count(), planned_ranges_.boundaries());
+  if (stored > 1) planned_ranges_ = ExpertRanges(boundaries);
   while (experts() < stored) {
     CopiedParameters source(experts_[0]->parameters(), true);
     add_expert(source);

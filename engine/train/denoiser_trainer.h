@@ -14,7 +14,8 @@ namespace baton {
 
 // Trains denoising experts together with their text encoder. Up to step config.experts.branch_at one denoiser learns
 // all noise levels; then it is copied, with moving average and optimizer state, to every expert, and each goes on with
-// the noise levels that it owns. The text encoder keeps learning from all of them.
+// the noise levels that it owns. The text encoder keeps learning from all of them. Up to there the config may still
+// change its mind about the experts, their number included: so a single model is continued for comparison.
 class DenoiserTrainer : public Trainer {
  public:
   // config.denoiser's sizes that follow from the autoencoder and the tokenizer are filled in.
@@ -38,6 +39,8 @@ class DenoiserTrainer : public Trainer {
   void add_expert(ParameterSource& source);
   void set_ranges();
   void branch(int64_t step);
+  int64_t batch_of(int64_t step) const;
+  double lr_factor() const;
   void accumulate(std::span<const NoisySample> batch, int64_t batch_size, MetricMeans& means);
   void update(double lr_factor, MetricMeans& means);
 

@@ -4,8 +4,8 @@
 
 namespace baton {
 
-// Factor on the learning rate in a step counted from 0: rises linearly to 1 over `warmup` steps, then falls along half
-// a cosine to `floor` at `total`.
+// Factor on the learning rate in a step counted from 0, all of the same batch: rises linearly to 1 over `warmup` steps,
+// then falls along half a cosine to `floor` at `total`.
 struct LearningRateSchedule {
   int64_t warmup = 0;
   int64_t total = 0;

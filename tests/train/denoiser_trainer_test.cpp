@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "engine/autograd/tape.h"
+#include "engine/core/error.h"
 #include "engine/models/text_states.h"
 #include "engine/ops/elementwise.h"
 #include "engine/train/random_streams.h"
@@ -167,6 +169,48 @@ TEST(DenoiserTrainer, ExpertsMayHaveABatchOfTheirOwn) {
   DenoiserTrainer trainer(config, data, DType::f32);
   MetricMeans means;
   for (int64_t step = 0; step < 7; ++step) EXPECT_EQ(trainer.step(step, means), step < 5 ? 8 : 12);
+}
+
+TEST(DenoiserTrainer, LearningRateFollowsTheSamples) {
+  RandomLatents data;
+  TrainConfig config = tiny_denoiser();
+  config.experts.batch = 16;
+  config.schedule.warmup = 0;
+  DenoiserTrainer trainer(config, data, DType::f32);
+  for (int64_t step = 0; step < 7; ++step) {
+    MetricMeans means;
+    trainer.step(step, means);
+    const double batches = step < 5 ? step : 5 + 2 * (step - 5);  // of 8 samples; 5 + 2 * 7 in all
+    EXPECT_DOUBLE_EQ(means.mean("learning_rate_factor"), 0.5 * (1 + std::cos(std::numbers::pi * batches / 19)));
+  }
+}
+
+TEST(DenoiserTrainer, ExpertsAreChosenAtTheBranch) {
+  const Scratch scratch("baton_denoiser_choice");
+  RandomLatents data;
+  TrainConfig config = tiny_denoiser();
+  config.experts.batch = 12;
+  DenoiserTrainer trainer(config, data, DType::f32);
+  MetricMeans means;
+  for (int64_t step = 0; step < 5; ++step) trainer.step(step, means);
+  std::filesystem::create_directories(scratch.path() / "shared");
+  std::filesystem::create_directories(scratch.path() / "experts");
+  const Json shared = trainer.save(scratch.path() / "shared");
+  trainer.step(5, means);
+  const Json experts = trainer.save(scratch.path() / "experts");
+
+  config.experts.count = 1;
+  DenoiserTrainer single(config, data, DType::f32);
+  single.load(scratch.path() / "shared", shared);
+  EXPECT_EQ(single.step(5, means), 12);
+  EXPECT_EQ(single.experts(), 1);
+  EXPECT_THROW(single.load(scratch.path() / "experts", experts), InputError);
+
+  config.experts.count = 3;
+  config.experts.boundaries = {0.9, 0.5};
+  DenoiserTrainer others(config, data, DType::f32);
+  others.load(scratch.path() / "shared", shared);
+  EXPECT_THROW(others.load(scratch.path() / "experts", experts), InputError);
 }
 
 TEST(DenoiserTrainer, GoesOnBitForBit) {
