@@ -103,6 +103,7 @@ class Generation {
     for (int64_t i = 0; i < size; ++i) pictures.push_back({0, 1, static_cast<uint64_t>(config_.seed + first + i)});
     Tensor latents = engine_.noise(plan_, pictures);
     if (init_) latents = noised(expand(init_, latents.shape()), latents, plan_.steps[0].sigma);
+    engine_.load(plan_.steps[0].expert);
     const auto denoise_start = Clock::now();
     if (first == 0) seconds_.start_to_first_step = seconds_since(start_);
     latents = engine_.denoise(plan_, texts_, pictures, latents, [&](const Step& step) {

@@ -40,6 +40,9 @@ class TextToImage {
   // Noise of the latents [B, C, 1, h, w], picture by picture: a picture depends on its own seed alone.
   Tensor noise(const DrawPlan& plan, const std::vector<PictureRequest>& pictures) const;
 
+  // Loads an expert now; denoise() otherwise does when it comes to it.
+  void load(int expert) { experts_.get(expert); }
+
   using AfterStep = std::function<void(const Step&)>;
   // From latents at plan.steps[0].sigma to clean ones. Throws RunError naming step, expert and first bad layer if a
   // value is not finite.

@@ -13,7 +13,7 @@ enum class NoiseSource { torch, philox };
 
 struct GenerateConfig {
   std::string prompt;
-  std::string model;   // empty: $BATON_MODEL, else the model in assets/
+  std::string model;  // empty: $BATON_MODEL, else the model in assets/
   std::string out;
   std::string negative;
   std::string prompt_file;

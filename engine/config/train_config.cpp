@@ -108,7 +108,7 @@ void visit(ConfigVisitor& v, ScheduleConfig& c) {
   v("floor", c.floor, "share of the learning rate left at the last step of the cosine; 1: constant", {0, 1});
 }
 
-void visit(ConfigVisitor& v, TimeConfig& c) {
+void visit(ConfigVisitor& v, TimeDistribution& c) {
   v.choice("law", c.law, {"logit_normal", "uniform"}, "distribution of the noise level before the shift");
   v("mean", c.mean, "of the logit; logit_normal alone", {-20, 20});
   v("deviation", c.deviation, "standard deviation of the logit; logit_normal alone", {tiny, 20});
@@ -122,6 +122,11 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
   v("branch_at", c.branch_at, "steps for which one denoiser learns all noise levels before it is copied to the experts",
     {0, 1'000'000'000});
   v("batch", c.batch, "samples of a step from there on, for all experts together; 0: batch", {0, 1 << 20});
+}
+
+void visit(ConfigVisitor& v, SamplingConfig& c) {
+  v("steps", c.steps, "from noise to picture", {1, 1000});
+  v("guidance", c.guidance, "how strongly a picture follows its text; 1: off", {0, 1000});
 }
 
 void visit(ConfigVisitor& v, CheckpointConfig& c) {
@@ -198,6 +203,7 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
     v.section("model", "", [&] { visit(v, c.denoiser); });
     v.section("experts", "", [&] { visit(v, c.experts); });
     v.section("t", "how the noise level of a sample is drawn", [&] { visit(v, c.t); });
+    v.section("sampling", "what the finished model suggests to generate", [&] { visit(v, c.sampling); });
   }
   v.section("optimizer", "", [&] { visit(v, c.optimizer, c.kind); });
   v.section("schedule", "of the learning rate", [&] { visit(v, c.schedule); });

@@ -5,6 +5,7 @@
 
 #include "engine/autograd/recompute.h"
 #include "engine/config/visitor.h"
+#include "engine/diffusion/time_distribution.h"
 #include "engine/models/t5_encoder.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/models/wan_vae.h"
@@ -71,15 +72,6 @@ struct ScheduleConfig {
   double floor = 0;
 };
 
-enum class TimeLaw { logit_normal, uniform };
-
-// How noise levels are drawn: u from the law, then t = shift u / (1 + (shift - 1) u).
-struct TimeConfig {
-  TimeLaw law = TimeLaw::logit_normal;
-  double mean = 0, deviation = 1;  // of the logit
-  double shift = 1;
-};
-
 struct ExpertsConfig {
   int64_t count = 1;
   std::vector<double> boundaries;  // count - 1 falling values of t; empty: every expert gets the same share of samples
@@ -100,6 +92,12 @@ struct ValidationConfig {
   int64_t t_bins = 10;  // kind denoiser only
 };
 
+// What the finished model suggests to those who draw with it.
+struct SamplingConfig {
+  int64_t steps = 24;
+  double guidance = 4;
+};
+
 struct TrainConfig {
   TrainKind kind = TrainKind::denoiser;
   DataConfig data;
@@ -107,7 +105,8 @@ struct TrainConfig {
   VaeLossConfig loss;            // kind vae only
   DenoiserModelConfig denoiser;  // kind denoiser: key `model`
   ExpertsConfig experts;         // kind denoiser only
-  TimeConfig t;                  // kind denoiser only
+  TimeDistribution t;            // kind denoiser only
+  SamplingConfig sampling;       // kind denoiser only
   int64_t seed = 0;
   int64_t steps = 1000;
   int64_t batch = 32;

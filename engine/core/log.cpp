@@ -1,12 +1,31 @@
 #include "engine/core/log.h"
 
+#include <cctype>
+#include <memory>
+
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 namespace baton {
+namespace {
+
+// The message without the control characters that a name in a hostile file may bring: a terminal would obey them.
+class PrintableMessage : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    for (const char c : message.payload)
+      out.push_back(std::iscntrl(static_cast<unsigned char>(c)) && c != '\n' ? '?' : c);
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PrintableMessage>(); }
+};
+
+}  // namespace
 
 void start_log(bool verbose) {
   auto logger = spdlog::stderr_color_mt("baton");
-  logger->set_pattern("%^%l%$: %v");
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<PrintableMessage>('*').set_pattern("%^%l%$: %*");
+  logger->set_formatter(std::move(formatter));
   logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
   spdlog::set_default_logger(logger);
 }

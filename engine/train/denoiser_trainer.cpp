@@ -20,11 +20,6 @@ namespace {
 
 constexpr int64_t validation_batch = 64;
 
-TimeDistribution distribution(const TimeConfig& c) {
-  const auto law = c.law == TimeLaw::uniform ? TimeDistribution::Law::uniform : TimeDistribution::Law::logit_normal;
-  return {law, c.mean, c.deviation, c.shift};
-}
-
 ExpertRanges planned_ranges(const ExpertsConfig& experts, const TimeDistribution& times) {
   if (experts.count > 1 && experts.boundaries.empty()) return equal_shares(static_cast<int>(experts.count), times);
   return ExpertRanges(experts.boundaries);
@@ -41,7 +36,7 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
     : config_(config),
       data_(data),
       compute_(compute),
-      times_(distribution(config.t)),
+      times_(config.t),
       planned_ranges_(planned_ranges(config.experts, times_)) {
   mixture_.max_tokens = config.denoiser.max_tokens;
   if (config.denoiser.start.empty()) {
@@ -223,7 +218,8 @@ void DenoiserTrainer::write_model(const Path& folder) {
                       .ranges = mixture_.ranges,
                       .shift = config_.t.shift,
                       .max_tokens = config_.denoiser.max_tokens,
-                      .size = config_.data.size};
+                      .size = config_.data.size,
+                      .sampling = config_.sampling};
   for (const auto& state : expert_states_) parts.experts.push_back(&state->averages());
   write_pipeline(folder, parts);
 }

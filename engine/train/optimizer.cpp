@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
@@ -14,10 +13,7 @@ namespace {
 
 Parameters copies(const Parameters& parameters) {
   Parameters result;
-  for (const Parameter& p : parameters) {
-    result.push_back({p.name, Tensor::empty(p.value.shape())});
-    std::memcpy(result.back().value.raw(), p.value.raw(), p.value.bytes());
-  }
+  for (const Parameter& p : parameters) result.push_back({p.name, f32_copy(p.value)});
   return result;
 }
 

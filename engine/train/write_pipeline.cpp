@@ -47,8 +47,12 @@ Json index_json(const PipelineParts& parts) {
   const std::vector<double>& boundaries = parts.ranges.boundaries();
   if (boundaries.size() == 1) index["boundary_ratio"] = boundaries[0];
   if (boundaries.size() > 1) index["boundary_ratios"] = boundaries;
-  index["baton"] = {
-      {"defaults", {{"width", parts.size}, {"height", parts.size}, {"max_sequence_length", parts.max_tokens}}}};
+  index["baton"] = {{"defaults",
+                     {{"width", parts.size},
+                      {"height", parts.size},
+                      {"max_sequence_length", parts.max_tokens},
+                      {"steps", parts.sampling.steps},
+                      {"guidance", {parts.sampling.guidance}}}}};
   return index;
 }
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "engine/config/train_config.h"
 #include "engine/diffusion/experts.h"
 #include "engine/io/file.h"
 #include "engine/models/t5_encoder.h"
@@ -21,6 +22,7 @@ struct PipelineParts {
   double shift = 1;        // of the scheduler
   int64_t max_tokens = 0;  // of a text, padding included
   int64_t size = 0;        // side of the pictures
+  SamplingConfig sampling;
 };
 
 // Writes a WanPipeline as diffusers saves it, extended to any number of experts (engine/io/pipeline_directory.h), with

@@ -204,10 +204,10 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const InputError& error) {
-    std::cerr << "error: " << error.what() << "\n";
+    spdlog::error("{}", error.what());
     return exit_bad_input;
   } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
+    spdlog::error("{}", error.what());
     return exit_failed;
   }
 }
