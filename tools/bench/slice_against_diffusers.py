@@ -24,7 +24,7 @@ from bench_common import ROOT, THREADS, run, spread, verdict
 
 BAR = 1.0
 PICTURE, TEXT = (1, 16, 1, 64, 64), (1, 512, 4096)
-MINIMAL_SECONDS = 3  # that the bench repeats for
+MINIMAL_SECONDS = 6  # that the bench repeats for
 
 
 class Diffusers:
