@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 
 namespace baton {
 namespace {
@@ -67,6 +68,7 @@ Pool& pool() {
 }  // namespace
 
 std::shared_ptr<void> allocate(int64_t bytes) {
+  beat();
   const int64_t size = round_up(std::max<int64_t>(bytes, 1));
   return {pool().take(size), [size](void* block) { pool().give(block, size); }};
 }

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+// What the threads of run_ranks() share. One mutex for everything: messages are few and large.
+namespace baton::local {
+
+class World {
+ public:
+  explicit World(int ranks) : ranks_(ranks) {}
+
+  std::mutex& mutex() { return mutex_; }
+  // Call with the mutex held, after anything that a wait may be for.
+  void notify() { changed_.notify_all(); }
+  // Waits as `rank` until done(). Throws RunError once somebody has given up.
+  void wait(std::unique_lock<std::mutex>& lock, int rank, const std::string& what, const std::function<bool()>& done);
+  // Makes every wait throw RunError(reason). The first reason stays.
+  void give_up(const std::string& reason);
+
+  std::string reason();  // of giving up; empty if nobody did
+
+  std::atomic<int64_t>& beats(int rank) { return ranks_[rank].beats; }
+  void set_step(int rank, int64_t step) { ranks_[rank].step = step; }
+  std::string describe(int rank) const;  // "rank 2 in step 17"
+  void end(int rank);                    // it does nothing any more
+
+  // Returns when all ranks have ended, or `grace` seconds after somebody gave up. Gives up itself when for `patience`
+  // seconds a rank showed no sign of life, or all wait for each other. Returns the ranks that have not ended.
+  std::vector<int> watch(double patience, double grace);
+
+  // What several ranks open together under one key: the first makes it.
+  std::shared_ptr<void> open(const std::string& key, const std::function<std::shared_ptr<void>()>& make);
+
+ private:
+  struct Rank {
+    std::atomic<int64_t> beats = 0, step = -1;
+    std::string waits_for;  // empty: it works
+    bool ended = false;
+  };
+  struct Look {  // at all ranks, to compare with a later one
+    std::vector<int64_t> beats;
+    int64_t waits;
+    bool operator==(const Look&) const = default;
+  };
+  std::string trouble(const Look& before, const Look& now) const;
+  Look look() const;
+  bool all_ended() const;
+  void break_up(const std::string& reason);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Rank> ranks_;
+  int64_t waits_done_ = 0;
+  std::string broken_;  // why nobody can go on; empty: nothing is
+  std::map<std::string, std::shared_ptr<void>> opened_;
+};
+
+}  // namespace baton::local
