@@ -11,8 +11,6 @@
 namespace baton {
 namespace {
 
-void copy_into(const Tensor& source, const Tensor& target) { kernels::cpu::copy({source.view(), target.view()}); }
-
 int checked_dim(const char* op, const Tensor& x, int dim) {
   check(dim >= -x.rank() && dim < x.rank(), "{}: dimension {} of a tensor of shape {}", op, dim, x.shape());
   return dim < 0 ? dim + x.rank() : dim;
@@ -69,6 +67,8 @@ Tensor permuted(const Tensor& x, const std::vector<int>& order) {
 }
 
 }  // namespace
+
+void copy_into(const Tensor& source, const Tensor& target) { kernels::cpu::copy({source.view(), target.view()}); }
 
 Tensor reshape(const Tensor& x, Shape wanted) {
   const Shape shape = inferred(x, std::move(wanted));
