@@ -26,7 +26,24 @@ void copy(ConstValues from, Values to) {
   if (from.data != to.data && from.count > 0) std::memmove(to.data, from.data, from.bytes());
 }
 
+class Alone : public Group {
+ public:
+  Alone() : Group(0, 1, "alone", std::make_shared<Traffic>()) {}
+  std::unique_ptr<Group> split(int, const std::string&) override { return std::make_unique<Alone>(); }
+  void set_step(int64_t) override {}
+
+ protected:  // Group does not come here with one rank
+  Pending start(Call) override { return {}; }
+  Pending start_send(ConstValues, int) override { return {}; }
+  Pending start_receive(Values, int) override { return {}; }
+};
+
 }  // namespace
+
+Group& alone() {
+  static Alone group;
+  return group;
+}
 
 Pending& Pending::operator=(Pending&& other) {
   wait();

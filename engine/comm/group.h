@@ -129,4 +129,7 @@ class Group {
   std::shared_ptr<Traffic> traffic_;
 };
 
+// A group of one rank, the identity of every collective.
+Group& alone();
+
 }  // namespace baton

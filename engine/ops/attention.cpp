@@ -39,53 +39,84 @@ void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
           count.shape(), q.dim(0), k.dim(1));
 }
 
-}  // namespace
+float scale_of(const AttentionOptions& options, int64_t head_size) {
+  return options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<float>(head_size));
+}
 
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
-  check_inputs(q, k, v, options);
-  const int64_t B = q.dim(0), Tq = q.dim(1), H = q.dim(2), D = q.dim(3);
-  const float scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<float>(D));
-  const Tensor inputs[] = {q, k, v, options.bias};
-  const bool recorded = wants_grad(inputs);
+kernels::AttentionInputs inputs_of(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  return {q.view(),      k.view(), v.view(), options.bias.view(), options.key_count.view(), scale_of(options, q.dim(3)),
+          options.causal};
+}
 
-  Tensor out = Tensor::empty(q.shape(), q.dtype());
-  const Tensor lse = recorded ? Tensor::empty({B, H, Tq}) : Tensor();
-  const kernels::AttentionInputs in{q.view(), k.view(),      v.view(), options.bias.view(), options.key_count.view(),
-                                    scale,    options.causal};
+void run_forward(const kernels::AttentionInputs& in, const Tensor& out, const Tensor& lse) {
   kernels::AttentionForwardArgs args{in, out.view(), lse.view(), nullptr};
   const Tensor scratch = Tensor::empty({kernels::cpu::attention_forward_scratch(args)});
   args.scratch = scratch.data<float>();
   kernels::cpu::attention_forward(args);
+}
+
+// Gradients of q, k, v and the bias; those that are defined are filled.
+void run_backward(const kernels::AttentionInputs& in, const AttentionPart& forward, const Tensor& grad_out,
+                  std::span<const Tensor> grads) {
+  kernels::AttentionBackwardArgs args{in,
+                                      forward.out.view(),
+                                      grad_out.view(),
+                                      forward.lse.view(),
+                                      grads[0].view(),
+                                      grads[1].view(),
+                                      grads[2].view(),
+                                      grads[3].view(),
+                                      nullptr};
+  const Tensor scratch = Tensor::empty({kernels::cpu::attention_backward_scratch(args)});
+  args.scratch = scratch.data<float>();
+  kernels::cpu::attention_backward(args);
+}
+
+Tensor with_contiguous_heads(const Tensor& x) { return x.stride()[3] == 1 ? x : contiguous(x); }
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
+  check_inputs(q, k, v, options);
+  const Tensor inputs[] = {q, k, v, options.bias};
+  const bool recorded = wants_grad(inputs);
+  Tensor out = Tensor::empty(q.shape(), q.dtype());
+  const Tensor lse = recorded ? Tensor::empty({q.dim(0), q.dim(2), q.dim(1)}) : Tensor();
+  const kernels::AttentionInputs in = inputs_of(q, k, v, options);
+  run_forward(in, out, lse);
   if (!recorded) return out;
 
   // `in` points into the tensors kept beside it.
   const std::vector<Tensor> kept{q.detach(), k.detach(), v.detach(), options.bias.detach(), options.key_count.detach()};
   const std::vector<bool> wanted{q.requires_grad(), k.requires_grad(), v.requires_grad(), options.bias.requires_grad()};
   record("attention", {out}, inputs,
-         [in, kept, wanted, lse, saved_out = out.detach()](std::span<const Tensor> grad_outputs) {
+         [in, kept, wanted, forward = AttentionPart{out.detach(), lse}](std::span<const Tensor> grad_outputs) {
            const Tensor& q = kept[0];
-           const Tensor grad_out = grad_outputs[0].stride()[3] == 1 ? grad_outputs[0] : contiguous(grad_outputs[0]);
            const Shape of_keys{q.dim(0), kept[1].dim(1), q.dim(2), q.dim(3)};
            std::vector<Tensor> grads(4);
            if (wanted[0]) grads[0] = Tensor::empty(q.shape(), q.dtype());
            if (wanted[1]) grads[1] = Tensor::empty(of_keys, q.dtype());
            if (wanted[2]) grads[2] = Tensor::empty(of_keys, q.dtype());
            if (wanted[3]) grads[3] = Tensor::zeros(kept[3].shape());
-           kernels::AttentionBackwardArgs args{in,
-                                               saved_out.view(),
-                                               grad_out.view(),
-                                               lse.view(),
-                                               grads[0].view(),
-                                               grads[1].view(),
-                                               grads[2].view(),
-                                               grads[3].view(),
-                                               nullptr};
-           const Tensor scratch = Tensor::empty({kernels::cpu::attention_backward_scratch(args)});
-           args.scratch = scratch.data<float>();
-           kernels::cpu::attention_backward(args);
+           run_backward(in, forward, with_contiguous_heads(grad_outputs[0]), grads);
            return grads;
          });
   return out;
+}
+
+AttentionPart attention_part(const Tensor& q, const Tensor& k, const Tensor& v) {
+  check_inputs(q, k, v, {});
+  const AttentionPart part{Tensor::empty(q.shape()), Tensor::empty({q.dim(0), q.dim(2), q.dim(1)})};
+  run_forward(inputs_of(q, k, v, {}), part.out, part.lse);
+  return part;
+}
+
+std::array<Tensor, 3> attention_part_gradients(const Tensor& q, const Tensor& k, const Tensor& v,
+                                               const AttentionPart& whole, const Tensor& grad_out) {
+  check_inputs(q, k, v, {});
+  const Tensor grads[] = {Tensor::empty(q.shape()), Tensor::empty(k.shape()), Tensor::empty(v.shape()), Tensor()};
+  run_backward(inputs_of(q, k, v, {}), whole, with_contiguous_heads(grad_out), grads);
+  return {grads[0], grads[1], grads[2]};
 }
 
 }  // namespace baton
