@@ -13,7 +13,7 @@ struct BinaryArgs {
   View a, b, out;
 };
 
-enum class Unary { affine, gelu_tanh, gelu, quick_gelu, silu, relu, exp, square, abs, clamp };
+enum class Unary { affine, gelu_tanh, gelu, quick_gelu, silu, relu, exp, square, abs, rsqrt, clamp };
 
 // y = f(x), or dx = f'(x) dy. All contiguous and of one shape; y and dx have x's dtype, dy is f32 or bf16.
 // affine: a x + b; clamp: to [a, b].

@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "engine/nn/attention.h"
+#include "engine/nn/head_norm.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/embedding.h"
@@ -20,6 +21,13 @@ using Rotation = std::array<Tensor, 2>;  // cos, sin [N, d/2]
 // Row `index` of a modulation table [B, rows, D], as [B, D].
 Tensor row(const Tensor& table, int64_t index) {
   return reshape(narrow(table, 1, index, 1), {table.dim(0), table.dim(2)});
+}
+
+std::vector<int64_t> common_divisors(int64_t a, int64_t b) {
+  std::vector<int64_t> divisors;
+  for (int64_t d = 1; d <= a; ++d)
+    if (a % d == 0 && b % d == 0) divisors.push_back(d);
+  return divisors;
 }
 
 void fill_axis(std::vector<float>& cos, std::vector<float>& sin, int64_t pairs, int64_t offset, int64_t half,
@@ -51,21 +59,21 @@ std::array<Tensor, 2> wan_rope_table(int64_t head_dim, int64_t frames, int64_t r
 class WanTransformer::Block {
  public:
   Block(const Scope& scope, const WanTransformerConfig& c, DType compute)
-      : heads_(c.num_attention_heads),
+      : head_dim_(c.attention_head_dim),
         eps_(c.eps),
         compute_(compute),
-        self_qkv_(scope / "attn1", {"to_q", "to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {}),
-        self_out_(scope / "attn1" / "to_out" / 0, c.inner_dim(), c.inner_dim()),
-        cross_q_(scope / "attn2" / "to_q", c.inner_dim(), c.inner_dim()),
-        cross_kv_(scope / "attn2", {"to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {}),
-        cross_out_(scope / "attn2" / "to_out" / 0, c.inner_dim(), c.inner_dim()),
-        ffn_in_(scope / "ffn" / "net" / 0 / "proj", c.inner_dim(), c.ffn_dim),
-        ffn_out_(scope / "ffn" / "net" / 2, c.ffn_dim, c.inner_dim()) {
+        self_qkv_(scope / "attn1", {"to_q", "to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {.shard = Shard::column}),
+        self_out_(scope / "attn1" / "to_out" / 0, c.inner_dim(), c.inner_dim(), {.shard = Shard::row}),
+        cross_q_(scope / "attn2" / "to_q", c.inner_dim(), c.inner_dim(), {.shard = Shard::column}),
+        cross_kv_(scope / "attn2", {"to_k", "to_v"}, c.inner_dim(), c.inner_dim(), {.shard = Shard::column}),
+        cross_out_(scope / "attn2" / "to_out" / 0, c.inner_dim(), c.inner_dim(), {.shard = Shard::row}),
+        ffn_in_(scope / "ffn" / "net" / 0 / "proj", c.inner_dim(), c.ffn_dim, {.shard = Shard::column}),
+        ffn_out_(scope / "ffn" / "net" / 2, c.ffn_dim, c.inner_dim(), {.shard = Shard::row}),
+        self_norm_q_(scope / "attn1" / "norm_q", c.inner_dim(), c.eps),
+        self_norm_k_(scope / "attn1" / "norm_k", c.inner_dim(), c.eps),
+        cross_norm_q_(scope / "attn2" / "norm_q", c.inner_dim(), c.eps),
+        cross_norm_k_(scope / "attn2" / "norm_k", c.inner_dim(), c.eps) {
     const int64_t d = c.inner_dim();
-    self_norm_q_ = (scope / "attn1" / "norm_q").parameter("weight", {d}, Init::constant(1));
-    self_norm_k_ = (scope / "attn1" / "norm_k").parameter("weight", {d}, Init::constant(1));
-    cross_norm_q_ = (scope / "attn2" / "norm_q").parameter("weight", {d}, Init::constant(1));
-    cross_norm_k_ = (scope / "attn2" / "norm_k").parameter("weight", {d}, Init::constant(1));
     if (c.cross_attn_norm) {
       norm2_weight_ = (scope / "norm2").parameter("weight", {d}, Init::constant(1));
       norm2_bias_ = (scope / "norm2").parameter("bias", {d}, Init::constant(0));
@@ -74,22 +82,23 @@ class WanTransformer::Block {
         scope.parameter("scale_shift_table", {1, 6, d}, Init::normal(1 / std::sqrt(static_cast<float>(d))));
   }
 
-  std::array<Tensor, 2> text_key_value(const Tensor& text) const {  // [B, L, D] -> two of [B, L, H, d]
-    const Tensor kv = cross_kv_(text);
+  std::array<Tensor, 2> text_key_value(const Tensor& text,
+                                       const Tokens& tokens) const {  // [B, L, D] -> two of [B, L, H, d]
+    const Tensor kv = cross_kv_(text, tokens);
     const int64_t d = kv.dim(-1) / 2;
     const auto parts = split(kv, {d, d}, -1);
-    return {split_heads(rms_norm(parts[0], cross_norm_k_, eps_), heads_), split_heads(parts[1], heads_)};
+    return {heads(cross_norm_k_(parts[0])), heads(parts[1])};
   }
 
   // x [B, N, D] f32, modulation [B, 6, D] f32
   Tensor operator()(Tensor x, const Tensor& modulation, const Tensor& key, const Tensor& value, const Tensor& count,
-                    const Rotation& rotation, Recompute mode) const {
+                    const Rotation& rotation, const Tokens& tokens, Recompute mode) const {
     const Tensor table = scale_shift_table_ + modulation;
     const Tensor normed = modulated_norm(x, row(table, 1), row(table, 0), eps_, compute_);
-    x = gated_add(x, row(table, 2), self_attention(normed, rotation, mode));
-    x = x + cross_attention(x, key, value, count, mode);
+    x = gated_add(x, row(table, 2), self_attention(normed, rotation, tokens, mode));
+    x = x + cross_attention(x, key, value, count, tokens, mode);
     const Tensor ffn_input = modulated_norm(x, row(table, 4), row(table, 3), eps_, compute_);
-    return gated_add(x, row(table, 5), feed_forward(ffn_input, mode));
+    return gated_add(x, row(table, 5), feed_forward(ffn_input, tokens, mode));
   }
 
   void prepare() const {
@@ -98,50 +107,58 @@ class WanTransformer::Block {
   }
 
  private:
-  Tensor self_attention(const Tensor& x, const Rotation& rotation, Recompute mode) const {
-    const auto core = [this, rotation](std::span<const Tensor> in) -> std::vector<Tensor> {
+  Tensor heads(const Tensor& x) const { return split_heads(x, x.dim(2) / head_dim_); }
+
+  Tensor self_attention(const Tensor& x, const Rotation& rotation, const Tokens& tokens, Recompute mode) const {
+    const auto core = [this, rotation, tokens](std::span<const Tensor> in) -> std::vector<Tensor> {
       const int64_t d = in[0].dim(-1) / 3;
       const auto qkv = split(in[0], {d, d, d}, -1);
-      const Tensor q = rope(split_heads(rms_norm(qkv[0], self_norm_q_, eps_), heads_), rotation[0], rotation[1]);
-      const Tensor k = rope(split_heads(rms_norm(qkv[1], self_norm_k_, eps_), heads_), rotation[0], rotation[1]);
-      return {merge_heads(attention(q, k, split_heads(qkv[2], heads_)))};
+      const Tensor q = rope(heads(self_norm_q_(qkv[0])), rotation[0], rotation[1]);
+      const Tensor k = rope(heads(self_norm_k_(qkv[1])), rotation[0], rotation[1]);
+      return {merge_heads(tokens.attention(q, k, heads(qkv[2])))};
     };
-    return self_out_(region(core, {self_qkv_(x)}, mode));
+    return self_out_(region(core, {self_qkv_(x, tokens)}, mode), tokens);
   }
 
   Tensor cross_attention(const Tensor& x, const Tensor& key, const Tensor& value, const Tensor& count,
-                         Recompute mode) const {
+                         const Tokens& tokens, Recompute mode) const {
     const Tensor normed = norm2_weight_ ? layer_norm(x, norm2_weight_, norm2_bias_, eps_, compute_) : cast(x, compute_);
     const auto core = [this, count](std::span<const Tensor> in) -> std::vector<Tensor> {
-      const Tensor q = split_heads(rms_norm(in[0], cross_norm_q_, eps_), heads_);
-      return {merge_heads(attention(q, in[1], in[2], {.key_count = count}))};
+      return {merge_heads(attention(heads(cross_norm_q_(in[0])), in[1], in[2], {.key_count = count}))};
     };
-    return cross_out_(region(core, {cross_q_(normed), key, value}, mode));
+    return cross_out_(region(core, {cross_q_(normed, tokens), key, value}, mode), tokens);
   }
 
-  Tensor feed_forward(const Tensor& x, Recompute mode) const {
-    if (mode != Recompute::selective) return ffn_out_(ffn_in_(x, Activation::gelu_tanh));
-    const auto tail = [this](std::span<const Tensor> in) -> std::vector<Tensor> {
-      return {ffn_out_(gelu_tanh(in[0]))};
+  Tensor feed_forward(const Tensor& x, const Tokens& tokens, Recompute mode) const {
+    if (mode != Recompute::selective) return ffn_out_(ffn_in_(x, Activation::gelu_tanh, tokens), tokens);
+    const auto tail = [this, tokens](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {ffn_out_(gelu_tanh(in[0]), tokens)};
     };
-    return recompute(tail, {ffn_in_(x)})[0];
+    return recompute(tail, {ffn_in_(x, tokens)})[0];
   }
 
   static Tensor region(const Region& core, std::vector<Tensor> inputs, Recompute mode) {
     return mode == Recompute::selective ? recompute(core, std::move(inputs))[0] : core(inputs)[0];
   }
 
-  int64_t heads_;
+  int64_t head_dim_;
   float eps_;
   DType compute_;
   Linear self_qkv_, self_out_, cross_q_, cross_kv_, cross_out_, ffn_in_, ffn_out_;
-  Tensor self_norm_q_, self_norm_k_, cross_norm_q_, cross_norm_k_, norm2_weight_, norm2_bias_;  // [D]
-  Tensor scale_shift_table_;                                                                    // [1, 6, D]
+  HeadNorm self_norm_q_, self_norm_k_, cross_norm_q_, cross_norm_k_;
+  Tensor norm2_weight_, norm2_bias_;  // [D]
+  Tensor scale_shift_table_;          // [1, 6, D]
 };
 
-WanTransformer::WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute)
-    : config_(config), compute_(compute) {
-  const Scope root(source, parameters_), embedder = root / "condition_embedder";
+WanTransformer::WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute,
+                               const Layout& layout)
+    : config_(config), compute_(compute), layout_(layout) {
+  const int tp = layout.on(Axis::tp).size();
+  check(config.num_attention_heads % tp == 0 && config.ffn_dim % tp == 0,
+        "denoiser: {} heads and a feed-forward width of {} cannot be shared by tp={}; sizes that fit are {}",
+        config.num_attention_heads, config.ffn_dim, tp,
+        fmt::join(common_divisors(config.num_attention_heads, config.ffn_dim), ", "));
+  const Scope root(source, parameters_, layout), embedder = root / "condition_embedder";
   const int64_t d = config.inner_dim(), patch = config.patch_size[0] * config.patch_size[1] * config.patch_size[2];
   const auto linear = [](const Scope& scope, int64_t in, int64_t out, Linear::Options options = {}) {
     return std::make_unique<Linear>(scope, in, out, options);
@@ -171,9 +188,11 @@ TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& coun
   check(states.rank() == 3 && states.dim(-1) == config_.text_dim, "denoiser: text states {} do not end in text_dim {}",
         states.shape(), config_.text_dim);
   TextContext context{.count = count};
-  const Tensor text = (*text_linear_2_)((*text_linear_1_)(cast(states, compute_), Activation::gelu_tanh));  // [B, L, D]
+  const Tokens tokens = Tokens::of_text(layout_, states.dim(1));
+  const Tensor mine = tokens.mine(cast(states, compute_));
+  const Tensor text = (*text_linear_2_)((*text_linear_1_)(mine, Activation::gelu_tanh));  // [B, L, D]
   for (const auto& block : blocks_) {
-    auto [key, value] = block->text_key_value(text);
+    auto [key, value] = block->text_key_value(text, tokens);
     context.key.push_back(key);
     context.value.push_back(value);
   }
@@ -206,17 +225,20 @@ Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep,
     check(grid[i] <= config_.rope_max_seq_len, "denoiser: {} patches along one side, at most {} (rope_max_seq_len)",
           grid[i], config_.rope_max_seq_len);
   }
-  const Rotation rotation = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
+  const Tokens tokens(layout_, grid[0] * grid[1] * grid[2]);
+  const Rotation whole = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
+  const Rotation rotation{tokens.entered_rows(whole[0]), tokens.entered_rows(whole[1])};
   const Tensor frequencies = timestep_embedding(timestep, config_.freq_dim);
   const Tensor time = (*time_linear_2_)((*time_linear_1_)(frequencies, Activation::silu));  // [B, D] f32
   const int64_t batch = latents.dim(0), d = config_.inner_dim();
   const Tensor modulation = reshape(cast((*time_proj_)(cast(silu(time), compute_)), DType::f32), {batch, 6, d});
 
-  Tensor x = cast((*patch_embedding_)(cast(patchify(latents), compute_)), DType::f32);  // [B, N, D]
+  Tensor x = cast((*patch_embedding_)(cast(tokens.mine(patchify(latents)), compute_)),
+                  DType::f32);  // [B, this rank's part of N, D]
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const auto run = [&block = *blocks_[i], count = text.count, rotation,
+    const auto run = [&block = *blocks_[i], count = text.count, rotation, tokens,
                       mode = recompute_](std::span<const Tensor> in) {
-      return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, mode)};
+      return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, tokens, mode)};
     };
     std::vector<Tensor> inputs{x, modulation, text.key[i], text.value[i]};
     x = recompute_ == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
@@ -224,7 +246,7 @@ Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep,
   }
   const Tensor table = scale_shift_table_ + reshape(time, {batch, 1, d});  // [B, 2, D]
   const Tensor out = (*proj_out_)(modulated_norm(x, row(table, 1), row(table, 0), config_.eps, compute_));
-  return unpatchify(cast(out, DType::f32), latents.shape());
+  return unpatchify(tokens.whole(cast(out, DType::f32)), latents.shape());
 }
 
 }  // namespace baton

@@ -31,16 +31,17 @@ struct WanTransformerConfig {
 
 // What the denoiser reads of a text: it does not change between steps, so it is computed once per text and expert.
 struct TextContext {
-  std::vector<Tensor> key, value;  // of each block: [B, L, H, d]
+  std::vector<Tensor> key, value;  // of each block: [B, L, H, d], the heads of this rank
   Tensor count;                    // [B, L] multiplicity of each position, see AttentionOptions::key_count
 };
 
 // Wan 2.1 / 2.2's text-to-video denoiser (diffusers' WanTransformer3DModel); for pictures the number of frames is one.
 //   Legend: B items, C channels, F frames, N = patches, D = inner_dim, L text positions, H heads, d = head size.
-// GEMMs run in `compute` (f32 or bf16); the residual stream and the modulation stay in f32.
+// GEMMs run in `compute` (f32 or bf16); the residual stream and the modulation stay in f32. On the ranks of `layout`
+// each holds its share of the matrices and works on its share of heads and tokens; inputs and output are whole.
 class WanTransformer {
  public:
-  WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute);
+  WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute, const Layout& layout = {});
   ~WanTransformer();
 
   // states [B, L, text_dim]: text encoder states; count [B, L] f32 or undefined. Padding (all zeros, as WanPipeline
@@ -67,6 +68,7 @@ class WanTransformer {
 
   WanTransformerConfig config_;
   DType compute_;
+  Layout layout_;
   Parameters parameters_;
   Recompute recompute_ = Recompute::off;
   bool check_finite_ = false;

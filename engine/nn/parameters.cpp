@@ -7,6 +7,7 @@
 #include "engine/core/error.h"
 #include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
+#include "engine/ops/view.h"
 
 namespace baton {
 namespace {
@@ -16,6 +17,15 @@ uint64_t hash_name(std::string_view name) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
   return hash;
+}
+
+// This rank's rows or columns, copied unless they are contiguous.
+Tensor share_of(const Tensor& value, int dim, const Group& tp, const std::string& name) {
+  if (tp.size() == 1) return value;
+  const int64_t share = value.dim(dim) / tp.size();
+  check(share * tp.size() == value.dim(dim), "tensor parallel: {} {} cannot be cut into {} equal parts", name,
+        value.shape(), tp.size());
+  return contiguous(narrow(value.detach(), dim, tp.rank() * share, share));
 }
 
 }  // namespace
@@ -68,11 +78,12 @@ Scope Scope::operator/(std::string_view name) const {
   return child;
 }
 
-Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init) const {
+Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init, Shard shard) const {
   const std::string full = (*this / name).prefix_;
   Tensor value = source_->provide(full, shape, init);
+  if (shard != Shard::whole) value = share_of(value, shard == Shard::column ? 0 : 1, layout_.on(Axis::tp), full);
   if (trainable()) value.set_requires_grad(true);
-  parameters_->push_back({full, value});
+  parameters_->push_back({full, value, shard, shape});
   return value;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/parallel/layout.h"
 #include "engine/tensor/tensor.h"
 
 // Where a model's weights come from and how they are named. A layer's constructor asks its Scope for each of its
@@ -19,9 +20,13 @@ struct Init {
   static Init uniform(float half_width) { return {Kind::uniform, half_width}; }
 };
 
+// A parameter as this rank has it: the whole, or with tensor parallelism a share of the rows (column) or columns (row)
+// of the logical tensor.
 struct Parameter {
   std::string name;
   Tensor value;
+  Shard shard = Shard::whole;
+  Shape logical;  // shape of the whole
 };
 using Parameters = std::vector<Parameter>;
 
@@ -69,15 +74,19 @@ class CopiedParameters : public ParameterSource {
 // `parameters`.
 class Scope {
  public:
-  Scope(ParameterSource& source, Parameters& parameters) : source_(&source), parameters_(&parameters) {}
+  Scope(ParameterSource& source, Parameters& parameters, const Layout& layout = {})
+      : source_(&source), parameters_(&parameters), layout_(layout) {}
   Scope operator/(std::string_view name) const;
   Scope operator/(int64_t index) const { return *this / std::to_string(index); }
-  Tensor parameter(std::string_view name, const Shape& shape, Init init) const;
+  // `shape` is that of the logical tensor. Throws InputError if tp cannot cut it evenly.
+  Tensor parameter(std::string_view name, const Shape& shape, Init init, Shard shard = Shard::whole) const;
   bool trainable() const { return source_->trainable(); }
+  const Layout& layout() const { return layout_; }
 
  private:
   ParameterSource* source_;
   Parameters* parameters_;
+  Layout layout_;
   std::string prefix_;
 };
 

@@ -49,6 +49,7 @@ kernels::AttentionInputs inputs_of(const Tensor& q, const Tensor& k, const Tenso
 }
 
 void run_forward(const kernels::AttentionInputs& in, const Tensor& out, const Tensor& lse) {
+  if (out.numel() == 0) return;
   kernels::AttentionForwardArgs args{in, out.view(), lse.view(), nullptr};
   const Tensor scratch = Tensor::empty({kernels::cpu::attention_forward_scratch(args)});
   args.scratch = scratch.data<float>();
@@ -58,6 +59,11 @@ void run_forward(const kernels::AttentionInputs& in, const Tensor& out, const Te
 // Gradients of q, k, v and the bias; those that are defined are filled.
 void run_backward(const kernels::AttentionInputs& in, const AttentionPart& forward, const Tensor& grad_out,
                   std::span<const Tensor> grads) {
+  if (grad_out.numel() == 0) {
+    for (const Tensor& grad : grads)
+      if (grad) copy_into(Tensor::zeros(grad.shape()), grad);
+    return;
+  }
   kernels::AttentionBackwardArgs args{in,
                                       forward.out.view(),
                                       grad_out.view(),

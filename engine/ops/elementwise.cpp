@@ -108,6 +108,7 @@ Tensor relu(const Tensor& x) { return apply("relu", Unary::relu, x); }
 Tensor exp(const Tensor& x) { return apply("exp", Unary::exp, x); }
 Tensor square(const Tensor& x) { return apply("square", Unary::square, x); }
 Tensor abs(const Tensor& x) { return apply("abs", Unary::abs, x); }
+Tensor rsqrt(const Tensor& x) { return apply("rsqrt", Unary::rsqrt, x); }
 Tensor clamp(const Tensor& x, float low, float high) { return apply("clamp", Unary::clamp, x, low, high); }
 
 Tensor gated_add(const Tensor& x, const Tensor& gate, const Tensor& y) {

@@ -29,6 +29,7 @@ Tensor relu(const Tensor& x);
 Tensor exp(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor abs(const Tensor& x);                           // gradient 0 at 0
+Tensor rsqrt(const Tensor& x);                         // 1 / sqrt(x), x > 0
 Tensor clamp(const Tensor& x, float low, float high);  // gradient 0 outside
 
 Tensor cast(const Tensor& x, DType dtype);  // f32 <-> bf16; returns x itself if it has that dtype already

@@ -140,6 +140,10 @@ struct Abs {
     return hn::IfThenZeroElse(hn::Eq(x, hn::Zero(lanes)), hn::CopySignToAbs(constant(1), x));
   }
 };
+struct Rsqrt {
+  Vector value(Vector x) const { return hn::Div(constant(1), hn::Sqrt(x)); }
+  Vector slope(Vector x) const { return hn::Mul(constant(-0.5f), hn::Div(value(x), x)); }
+};
 struct Clamp {
   Vector low, high;
   Vector value(Vector x) const { return at_most(high, at_least(low, x)); }
@@ -168,6 +172,8 @@ void with_function(Unary op, float a, float b, const Run& run) {
       return run(Square());
     case Unary::abs:
       return run(Abs());
+    case Unary::rsqrt:
+      return run(Rsqrt());
     case Unary::clamp:
       return run(Clamp{constant(a), constant(b)});
   }

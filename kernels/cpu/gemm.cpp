@@ -1,5 +1,6 @@
 #include "kernels/gemm.h"
 
+#include <cstring>
 #include <stdexcept>
 
 #include "kernels/convert.h"
@@ -76,6 +77,16 @@ onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, c
       {{DNNL_ARG_SRC, a_desc}, {DNNL_ARG_WEIGHTS, b_desc}, {DNNL_ARG_BIAS, bias_desc}, {DNNL_ARG_DST, c_desc}});
 }
 
+// A sum over nothing: the weight's gradient where there are no rows.
+void set_to_zero(const GemmArgs& args, const Matrix& c) {
+  if (args.bias) throw std::logic_error("gemm: a bias added to a product over no columns");
+  if (args.accumulate) return;
+  for (int64_t i = 0; i < c.batch; ++i)
+    for (int64_t row = 0; row < c.rows; ++row)
+      std::memset(static_cast<char*>(args.c.data) + (i * c.batch_step + row * c.row_step) * size_of(args.c.dtype), 0,
+                  c.columns * size_of(args.c.dtype));
+}
+
 // The gradient of a linear layer's weight, dW [N, K] = dY^T X, all without gaps: oneDNN's inner product does it some 5
 // % faster than its general product.
 bool is_weight_gradient(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
@@ -130,6 +141,7 @@ void gemm(const GemmArgs& args) {
   if (any_bf16 && !onednn::has_bf16()) return gemm_widened(args);
 
   const Matrix a(args.a), b(args.b), c(args.c);
+  if (a.columns == 0) return set_to_zero(args, c);
   const auto code = [](DType dtype) { return static_cast<int64_t>(dtype); };
   const GemmKey key{{args.c.rank, a.batch, b.batch, c.batch, c.rows, c.columns, a.columns, a.batch_step, a.row_step,
                      a.column_step, b.batch_step, b.row_step, b.column_step, c.batch_step, c.row_step,

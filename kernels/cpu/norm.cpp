@@ -187,7 +187,7 @@ void norm_backward_as(const NormBackwardArgs& args) {
 }
 
 void norm_backward_here(const NormBackwardArgs& args) {
-  if (args.x.numel() == 0) return;
+  if (args.x.shape[0] == 0 || args.x.shape[2] == 0) return;
   with_type(args.x.dtype, [&](auto x) {
     with_type(args.dy.dtype, [&](auto g) {
       if (args.silu)

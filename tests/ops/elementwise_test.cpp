@@ -126,6 +126,16 @@ TEST(Elementwise, UnaryValues) {
   }
 }
 
+TEST(Elementwise, Rsqrt) {
+  for (int64_t n : lengths) {
+    const Tensor x = affine(square(random({n}, 4)), 1, 0.25f);
+    std::vector<double> wanted;
+    for (float v : x.to_vector()) wanted.push_back(1 / std::sqrt(static_cast<double>(v)));
+    expect_close(rsqrt(x), wanted, 3e-7);
+    check_gradient([](auto& in) { return rsqrt(in[0]); }, {x});
+  }
+}
+
 // Each value by itself, on a fine grid: |error| <= 4e-7 of the value or 2e-7 of |x|.
 TEST(Elementwise, UnaryAccuracy) {
   std::vector<float> grid;

@@ -151,7 +151,16 @@ TEST(Linear, RefusesWhatDoesNotFit) {
   EXPECT_THROW(linear(random({4, 6}, 1), Tensor()), InputError);
 }
 
-TEST(Linear, NoRows) { EXPECT_EQ(linear(random({0, 6}, 1), random({5, 6}, 2)).shape(), (Shape{0, 5})); }
+TEST(Linear, NoRows) {
+  Tensor weight = random({5, 6}, 2), bias = random({5}, 3);
+  weight.set_requires_grad(true);
+  bias.set_requires_grad(true);
+  const Tensor y = linear(random({0, 6}, 1), weight, bias);
+  EXPECT_EQ(y.shape(), (Shape{0, 5}));
+  backward(y, y.detach());
+  EXPECT_EQ(weight.grad().to_vector(), std::vector<float>(30, 0.0f));
+  EXPECT_EQ(bias.grad().to_vector(), std::vector<float>(5, 0.0f));
+}
 
 }  // namespace
 }  // namespace baton

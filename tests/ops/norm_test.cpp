@@ -166,5 +166,16 @@ TEST(Norm, WrongShapesAreRefused) {
   EXPECT_THROW(modulated_norm(random({3, 2, 32}, 1), random({2, 32}, 2), random({3, 32}, 2), eps), InputError);
 }
 
+TEST(Norm, NoTokensGiveZeroGradients) {
+  const Tensor none = Tensor::empty({2, 0, 5});
+  Tensor scale = random({2, 5}, 1), weight = random({5}, 2);
+  scale.set_requires_grad(true);
+  weight.set_requires_grad(true);
+  backward(modulated_norm(none, scale, scale, 1e-6f), none);
+  backward(rms_norm(none, weight, 1e-6f), none);
+  EXPECT_EQ(scale.grad().to_vector(), std::vector<float>(10, 0.0f));
+  EXPECT_EQ(weight.grad().to_vector(), std::vector<float>(5, 0.0f));
+}
+
 }  // namespace
 }  // namespace baton::test

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/comm/group.h"
+#include "engine/parallel/mesh.h"
+
+namespace baton {
+
+// How a layer's matrices lie on the ranks of axis tp (Shoeybi et al. 2019): `column` has a share of the outputs on each
+// rank, `row` a share of the inputs; `whole` is the same on all.
+enum class Shard { whole, column, row };
+
+// The groups that a rank belongs to, one for each axis of its mesh. Copies share them. Outlives what is built on it.
+class Layout {
+ public:
+  Layout();  // one rank
+  // Collective over `world`, which has mesh.ranks() ranks. `sequence_parallel`: between the sharded matrices, the ranks
+  // of tp hold a share of the tokens each (Korthikanti et al. 2022), which needs no more communication than tp alone.
+  Layout(Group& world, const Mesh& mesh, bool sequence_parallel);
+
+  Group& on(Axis axis) const;  // not ep: see `experts`
+  bool sequence_parallel() const;
+  // Ranks that hold the same parameters and different samples or tokens: the gradients of a parameter are summed over
+  // them. A parameter that is whole on all ranks of tp has only seen this rank's tokens under sequence parallelism.
+  Group& replicas(Shard shard) const;
+
+ private:
+  struct Groups;
+  std::shared_ptr<Groups> groups_;  // null: one rank
+};
+
+}  // namespace baton
