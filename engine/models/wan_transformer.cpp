@@ -83,7 +83,7 @@ class WanTransformer::Block {
   }
 
   std::array<Tensor, 2> text_key_value(const Tensor& text,
-                                       const Tokens& tokens) const {  // [B, L, D] -> two of [B, L, H, d]
+                                       const Sequence& tokens) const {  // [B, L, D] -> two of [B, L, H, d]
     const Tensor kv = cross_kv_(text, tokens);
     const int64_t d = kv.dim(-1) / 2;
     const auto parts = split(kv, {d, d}, -1);
@@ -92,7 +92,7 @@ class WanTransformer::Block {
 
   // x [B, N, D] f32, modulation [B, 6, D] f32
   Tensor operator()(Tensor x, const Tensor& modulation, const Tensor& key, const Tensor& value, const Tensor& count,
-                    const Rotation& rotation, const Tokens& tokens, Recompute mode) const {
+                    const Rotation& rotation, const Sequence& tokens, Recompute mode) const {
     const Tensor table = scale_shift_table_ + modulation;
     const Tensor normed = modulated_norm(x, row(table, 1), row(table, 0), eps_, compute_);
     x = gated_add(x, row(table, 2), self_attention(normed, rotation, tokens, mode));
@@ -109,7 +109,7 @@ class WanTransformer::Block {
  private:
   Tensor heads(const Tensor& x) const { return split_heads(x, x.dim(2) / head_dim_); }
 
-  Tensor self_attention(const Tensor& x, const Rotation& rotation, const Tokens& tokens, Recompute mode) const {
+  Tensor self_attention(const Tensor& x, const Rotation& rotation, const Sequence& tokens, Recompute mode) const {
     const auto core = [this, rotation, tokens](std::span<const Tensor> in) -> std::vector<Tensor> {
       const int64_t d = in[0].dim(-1) / 3;
       const auto qkv = split(in[0], {d, d, d}, -1);
@@ -121,7 +121,7 @@ class WanTransformer::Block {
   }
 
   Tensor cross_attention(const Tensor& x, const Tensor& key, const Tensor& value, const Tensor& count,
-                         const Tokens& tokens, Recompute mode) const {
+                         const Sequence& tokens, Recompute mode) const {
     const Tensor normed = norm2_weight_ ? layer_norm(x, norm2_weight_, norm2_bias_, eps_, compute_) : cast(x, compute_);
     const auto core = [this, count](std::span<const Tensor> in) -> std::vector<Tensor> {
       return {merge_heads(attention(heads(cross_norm_q_(in[0])), in[1], in[2], {.key_count = count}))};
@@ -129,7 +129,7 @@ class WanTransformer::Block {
     return cross_out_(region(core, {cross_q_(normed, tokens), key, value}, mode), tokens);
   }
 
-  Tensor feed_forward(const Tensor& x, const Tokens& tokens, Recompute mode) const {
+  Tensor feed_forward(const Tensor& x, const Sequence& tokens, Recompute mode) const {
     if (mode != Recompute::selective) return ffn_out_(ffn_in_(x, Activation::gelu_tanh, tokens), tokens);
     const auto tail = [this, tokens](std::span<const Tensor> in) -> std::vector<Tensor> {
       return {ffn_out_(gelu_tanh(in[0]), tokens)};
@@ -188,7 +188,7 @@ TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& coun
   check(states.rank() == 3 && states.dim(-1) == config_.text_dim, "denoiser: text states {} do not end in text_dim {}",
         states.shape(), config_.text_dim);
   TextContext context{.count = count};
-  const Tokens tokens = Tokens::of_text(layout_, states.dim(1));
+  const Sequence tokens = Sequence::of_text(layout_, states.dim(1));
   const Tensor mine = tokens.mine(cast(states, compute_));
   const Tensor text = (*text_linear_2_)((*text_linear_1_)(mine, Activation::gelu_tanh));  // [B, L, D]
   for (const auto& block : blocks_) {
@@ -225,7 +225,7 @@ Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep,
     check(grid[i] <= config_.rope_max_seq_len, "denoiser: {} patches along one side, at most {} (rope_max_seq_len)",
           grid[i], config_.rope_max_seq_len);
   }
-  const Tokens tokens(layout_, grid[0] * grid[1] * grid[2]);
+  const Sequence tokens(layout_, grid[0] * grid[1] * grid[2]);
   const Rotation whole = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
   const Rotation rotation{tokens.entered_rows(whole[0]), tokens.entered_rows(whole[1])};
   const Tensor frequencies = timestep_embedding(timestep, config_.freq_dim);

@@ -60,7 +60,7 @@ Tensor Linear::product(const Tensor& x, bool with_bias, Activation activation) c
   return activate(linear(x, weight_as(x.dtype()), with_bias ? bias() : Tensor()), activation);
 }
 
-Tensor Linear::operator()(const Tensor& x, Activation activation, const Tokens& tokens) const {
+Tensor Linear::operator()(const Tensor& x, Activation activation, const Sequence& tokens) const {
   check(shard_ == Shard::whole || tokens.tp().size() > 1, "linear: a sharded weight needs the tokens of its input");
   if (shard_ == Shard::column) return product(tokens.enter(x), true, activation);
   if (shard_ == Shard::whole) return product(x, true, activation);

@@ -2,7 +2,7 @@
 
 #include "engine/nn/parameters.h"
 #include "engine/ops/linear.h"
-#include "engine/parallel/tokens.h"
+#include "engine/parallel/sequence.h"
 
 namespace baton {
 
@@ -26,8 +26,8 @@ class Linear {
   // weight needs the `tokens` of x [B, T, in]: a column layer reads the tokens that enter() gathers and gives this
   // rank's share of the outputs; a row layer reads this rank's share of the inputs, and what the ranks give is summed
   // by leave().
-  Tensor operator()(const Tensor& x, Activation activation = Activation::none, const Tokens& tokens = {}) const;
-  Tensor operator()(const Tensor& x, const Tokens& tokens) const { return (*this)(x, Activation::none, tokens); }
+  Tensor operator()(const Tensor& x, Activation activation = Activation::none, const Sequence& tokens = {}) const;
+  Tensor operator()(const Tensor& x, const Sequence& tokens) const { return (*this)(x, Activation::none, tokens); }
 
   // Packs a constant weight for GEMMs in `dtype` now rather than at the first use.
   void prepare(DType dtype) const;

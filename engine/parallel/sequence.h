@@ -7,14 +7,14 @@ namespace baton {
 
 // How the tokens of a sequence lie on the ranks, and what that asks of the layers: model code calls these by what they
 // mean, and on one rank all of them return what they are given. The sequence is cut into even_parts() over ring, each
-// over ulysses, and between sharded matrices each over tp (sequence parallelism). Tokens are dimension 1.
-class Tokens {
+// over ulysses, and between sharded matrices each over tp (sequence parallelism). Sequence are dimension 1.
+class Sequence {
  public:
-  Tokens() = default;  // one rank
+  Sequence() = default;  // one rank
   // `total` tokens of a picture.
-  Tokens(const Layout& layout, int64_t total) : Tokens(layout, total, true) {}
+  Sequence(const Layout& layout, int64_t total) : Sequence(layout, total, true) {}
   // Of a text, which every picture token reads: not cut over ring and ulysses.
-  static Tokens of_text(const Layout& layout, int64_t total) { return {layout, total, false}; }
+  static Sequence of_text(const Layout& layout, int64_t total) { return {layout, total, false}; }
 
   Group& tp() const { return layout_.on(Axis::tp); }
 
@@ -30,7 +30,7 @@ class Tokens {
   Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) const;
 
  private:
-  Tokens(const Layout& layout, int64_t total, bool cut);
+  Sequence(const Layout& layout, int64_t total, bool cut);
   Group& ring() const { return cut_ ? layout_.on(Axis::ring) : alone(); }
   Group& ulysses() const { return cut_ ? layout_.on(Axis::ulysses) : alone(); }
   Group& megatron() const { return layout_.sequence_parallel() ? tp() : alone(); }

@@ -1,4 +1,4 @@
-#include "engine/parallel/tokens.h"
+#include "engine/parallel/sequence.h"
 
 #include "engine/ops/attention.h"
 #include "engine/ops/view.h"
@@ -18,28 +18,28 @@ Tensor take(const Tensor& x, int dim, const Group& group) {
 
 }  // namespace
 
-Tokens::Tokens(const Layout& layout, int64_t total, bool cut) : layout_(layout), cut_(cut), total_(total) {
+Sequence::Sequence(const Layout& layout, int64_t total, bool cut) : layout_(layout), cut_(cut), total_(total) {
   in_ring_ = share(total_, ring());
   in_ulysses_ = share(in_ring_, ulysses());
 }
 
-Tensor Tokens::mine(const Tensor& x) const { return take(take(take(x, 1, ring()), 1, ulysses()), 1, megatron()); }
+Tensor Sequence::mine(const Tensor& x) const { return take(take(take(x, 1, ring()), 1, ulysses()), 1, megatron()); }
 
-Tensor Tokens::whole(const Tensor& x) const {
+Tensor Sequence::whole(const Tensor& x) const {
   return collect(collect(collect(x, 1, in_ulysses_, megatron()), 1, in_ring_, ulysses()), 1, total_, ring());
 }
 
-Tensor Tokens::enter(const Tensor& x) const {
+Tensor Sequence::enter(const Tensor& x) const {
   return layout_.sequence_parallel() ? all_gather(x, 1, in_ulysses_, tp()) : copy(x, tp());
 }
 
-Tensor Tokens::leave(const Tensor& x) const {
+Tensor Sequence::leave(const Tensor& x) const {
   return layout_.sequence_parallel() ? reduce_scatter(x, 1, tp()) : reduce(x, tp());
 }
 
-Tensor Tokens::entered_rows(const Tensor& table) const { return take(take(table, 0, ring()), 0, ulysses()); }
+Tensor Sequence::entered_rows(const Tensor& table) const { return take(take(table, 0, ring()), 0, ulysses()); }
 
-Tensor Tokens::attention(const Tensor& q, const Tensor& k, const Tensor& v) const {
+Tensor Sequence::attention(const Tensor& q, const Tensor& k, const Tensor& v) const {
   const auto trade = [&](const Tensor& x) { return heads_for_sequence(x, in_ring_, ulysses()); };
   const Tensor out = ring_attention(trade(q), trade(k), trade(v), total_, ring());
   return sequence_for_heads(out, q.dim(2), ulysses());
