@@ -40,6 +40,11 @@ class Alone : public Group {
 
 }  // namespace
 
+Values values(const Tensor& x) {
+  check(x.is_contiguous(), "values: a tensor of shape {} and strides {} is not contiguous", x.shape(), x.stride());
+  return {x.raw(), x.numel(), x.dtype()};
+}
+
 Group& alone() {
   static Alone group;
   return group;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/core/dtype.h"
+#include "engine/tensor/tensor.h"
 
 // Ranks that work together. A group is always a parameter: there is no global rank and no default group, and in a group
 // of one every collective is the identity. Communicators: threads of one process (local.h), MPI processes (mpi.h).
@@ -39,6 +40,8 @@ inline Values values(std::span<float> v) { return {v.data(), std::ssize(v), DTyp
 inline Values values(std::span<double> v) { return {v.data(), std::ssize(v), DType::f64}; }
 inline Values values(std::span<int64_t> v) { return {v.data(), std::ssize(v), DType::i64}; }
 
+Values values(const Tensor& x);  // contiguous
+
 enum class Reduction { sum, max };
 using Counts = std::span<const int64_t>;  // values of each rank, in rank order
 
@@ -52,6 +55,7 @@ class [[nodiscard]] Pending {
   Pending& operator=(Pending&& other);
   ~Pending();
   void wait();  // throws RunError when a rank is lost
+  explicit operator bool() const { return static_cast<bool>(finish_); }  // not waited for yet
 
  private:
   std::function<void()> finish_;

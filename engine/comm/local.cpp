@@ -133,7 +133,7 @@ int64_t before(const std::vector<int64_t>& counts, int rank) {
 }
 
 void copy_values(ConstValues from, Values to) {
-  if (from.count > 0) std::memcpy(to.data, from.data, from.bytes());
+  if (from.count > 0 && from.data != to.data) std::memcpy(to.data, from.data, from.bytes());
 }
 
 // Each rank reads the others' buffers and writes its own; in an all-reduce it adds up one share of the values and hands

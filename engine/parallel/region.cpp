@@ -9,8 +9,6 @@
 namespace baton {
 namespace {
 
-Values values(const Tensor& x) { return {x.raw(), x.numel(), x.dtype()}; }
-
 // Plain tensor functions, none recorded.
 
 Tensor summed(const Tensor& x, Group& group) {

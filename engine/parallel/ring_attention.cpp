@@ -12,8 +12,6 @@
 namespace baton {
 namespace {
 
-Values values(const Tensor& x) { return {x.raw(), x.numel(), x.dtype()}; }
-
 // Keys and values of one rank's part, in one message: [2, B, n, H, d].
 Tensor pack(const Tensor& k, const Tensor& v) {
   Shape shape = k.shape();

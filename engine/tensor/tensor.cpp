@@ -143,6 +143,14 @@ Tensor Tensor::alias(Shape shape) const {
   return alias(std::move(shape), std::move(stride));
 }
 
+void Tensor::move_to(const Tensor& place) {
+  check(is_contiguous() && place.is_contiguous() && place.shape() == shape() && place.dtype() == dtype(),
+        "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()), place.shape());
+  std::memcpy(place.raw(), raw(), bytes());
+  impl_->data = place.impl_->data;
+  impl_->storage = place.impl_->storage;
+}
+
 Tensor Tensor::detach() const { return defined() ? alias(shape(), stride()) : Tensor(); }
 
 std::vector<float> Tensor::to_vector() const {

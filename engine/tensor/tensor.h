@@ -52,6 +52,9 @@ class Tensor {
   Tensor alias(Shape shape) const;  // contiguous tensors only, same number of elements
   // The same values without their history.
   Tensor detach() const;
+  // Moves the values to other memory: all handles of this tensor see them there from now on. `place` is contiguous and
+  // of the same shape and dtype.
+  void move_to(const Tensor& place);
 
   std::vector<float> to_vector() const;  // any floating dtype, any strides; for tests, io and small tables
   float item() const;                    // the value of a one-element tensor

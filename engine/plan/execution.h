@@ -1,0 +1,26 @@
+#pragma once
+
+#include "engine/autograd/recompute.h"
+#include "engine/parallel/mesh.h"
+
+namespace baton {
+
+// In which order a pipeline stage works on its micro-batches: GPipe all forward, then all backward; 1F1B alternates as
+// soon as it can, over one or several (`interleave`) pieces of the stack.
+enum class PipelineOrder { gpipe, one_f_one_b };
+
+// How a step is run. The mesh is that of one group of experts, with its number of replicas as dp.
+struct Execution {
+  MeshSpec mesh;
+  int64_t micro_batch = 1;    // samples of a replica that go through at once
+  int64_t micro_batches = 1;  // of a replica in a step
+  int64_t interleave = 1;
+  PipelineOrder order = PipelineOrder::one_f_one_b;
+  Recompute recompute = Recompute::off;
+  bool sequence_parallel = false;
+  int64_t zero = 0;  // 1: optimizer state, 2: gradients too, 3: weights too are divided over the replicas
+
+  double size(Axis axis) const { return mesh.size(axis); }
+};
+
+}  // namespace baton

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "engine/plan/cost.h"
+#include "engine/plan/execution.h"
+#include "engine/plan/gpt_model.h"
+
+namespace baton {
+
+// One layer, one micro-batch, on one rank of its tensor-parallel group, as Megatron runs it: fused softmax, GeLU and
+// dropout-add; attention that writes its scores; weight gradients added up in f32.
+PassCosts gpt_block_cost(const GptModel& model, const Execution& e, const Machine& machine);
+
+// What the last stage does besides: logits, cross entropy and their gradients.
+PassCosts gpt_head_cost(const GptModel& model, const Execution& e, const Machine& machine);
+
+// And the first: the gradient of the embedding table.
+PassCosts gpt_embedding_cost(const GptModel& model, const Execution& e, const Machine& machine);
+
+}  // namespace baton

@@ -1,0 +1,158 @@
+#include "engine/train/flat_parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/autograd/tape.h"
+#include "engine/core/error.h"
+#include "engine/ops/view.h"
+#include "kernels/optimizer.h"
+
+namespace baton {
+
+// Consecutive parameters whose gradients are summed together.
+struct FlatParameters::Bucket {
+  size_t first, last;      // parameters [first, last)
+  std::vector<bool> here;  // gradients that have arrived
+  Tensor gradients;        // their values while they are summed
+  Tensor mine;             // stage 2: this rank's sums
+  Pending pending;
+};
+
+namespace {
+
+constexpr int64_t bucket_elements = 1 << 20;
+
+Tensor window(const Tensor& flat, const Tensor& like, int64_t offset) {
+  return flat.alias(like.shape(), contiguous_stride(like.shape()), offset);
+}
+
+// Boundaries at parameters, as near as possible to equal parts.
+std::vector<int64_t> cut(const std::vector<int64_t>& offsets, int ranks) {
+  std::vector<int64_t> boundaries{0};
+  for (int r = 1; r < ranks; ++r) {
+    const int64_t wanted = offsets.back() * r / ranks;
+    auto after = std::ranges::lower_bound(offsets, wanted);
+    if (after != offsets.begin() && *after - wanted > wanted - *(after - 1)) --after;
+    boundaries.push_back(std::max(boundaries.back(), *after));
+  }
+  boundaries.push_back(offsets.back());
+  return boundaries;
+}
+
+}  // namespace
+
+FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, int zero_stage)
+    : parameters_(parameters), replicas_(replicas), stage_(replicas.size() == 1 ? 0 : zero_stage), offsets_{0} {
+  check(zero_stage >= 0 && zero_stage <= 2, "zero: stage {}, expected 0, 1 or 2", zero_stage);
+  for (const Parameter& p : parameters_) offsets_.push_back(offsets_.back() + p.value.numel());
+  boundaries_ = cut(offsets_, replicas_.size());
+  if (replicas_.size() == 1) {
+    owned_ = parameters_;
+    return;
+  }
+  values_ = Tensor::empty({offsets_.back()});
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    parameters_[i].value.move_to(window(values_, parameters_[i].value, offsets_[i]));
+    const int rank = replicas_.rank();
+    if (stage_ == 0 || (offsets_[i] >= boundaries_[rank] && offsets_[i] < boundaries_[rank + 1]))
+      owned_.push_back(parameters_[i]);
+  }
+  for (size_t last = parameters_.size(); last > 0;) {
+    size_t first = last - 1;
+    while (first > 0 && offsets_[last] - offsets_[first - 1] <= bucket_elements) --first;
+    buckets_.push_back(std::make_unique<Bucket>(Bucket{first, last, std::vector<bool>(last - first), {}, {}, {}}));
+    last = first;
+  }
+}
+
+FlatParameters::~FlatParameters() { hook(false); }
+
+void FlatParameters::hook(bool on) {
+  if (replicas_.size() == 1) return;
+  for (size_t i = 0; i < parameters_.size(); ++i)
+    parameters_[i].value.slot()->on_ready =
+        on ? std::function<void(GradSlot&)>([this, i](GradSlot&) { arrived(i); }) : std::function<void(GradSlot&)>();
+}
+
+void FlatParameters::expect_last_gradients() { hook(true); }
+
+void FlatParameters::arrived(size_t parameter) {
+  Bucket& bucket = **std::ranges::find_if(buckets_, [&](const auto& b) { return b->first <= parameter; });
+  check(!bucket.pending, "training: the gradient of {} changed after it was sent", parameters_[parameter].name);
+  bucket.here[parameter - bucket.first] = true;
+  start_ready_buckets(false);
+}
+
+void FlatParameters::start_ready_buckets(bool all) {
+  for (; started_ < buckets_.size(); ++started_) {
+    Bucket& bucket = *buckets_[started_];
+    if (!all && !std::ranges::all_of(bucket.here, std::identity())) return;
+    start(bucket);
+  }
+}
+
+void FlatParameters::start(Bucket& bucket) {
+  const int64_t begin = offsets_[bucket.first], end = offsets_[bucket.last];
+  bucket.gradients = Tensor::empty({end - begin});
+  for (size_t i = bucket.first; i < bucket.last; ++i) {
+    const Tensor& value = parameters_[i].value;
+    const Tensor to = window(bucket.gradients, value, offsets_[i] - begin);
+    const Tensor gradient = value.grad();
+    copy_into(gradient ? gradient : Tensor::zeros(value.shape()), to);
+  }
+  if (stage_ < 2) {
+    bucket.pending = replicas_.all_reduce(values(bucket.gradients));
+  } else {
+    const std::vector<int64_t> counts = owned_counts(begin, end);
+    bucket.mine = Tensor::empty({counts[replicas_.rank()]});
+    bucket.pending = replicas_.reduce_scatter(values(bucket.gradients), values(bucket.mine), counts);
+  }
+}
+
+// How many of the elements [begin, end) each rank owns.
+std::vector<int64_t> FlatParameters::owned_counts(int64_t begin, int64_t end) const {
+  std::vector<int64_t> counts;
+  for (int r = 0; r < replicas_.size(); ++r)
+    counts.push_back(std::max<int64_t>(0, std::min(end, boundaries_[r + 1]) - std::max(begin, boundaries_[r])));
+  return counts;
+}
+
+void FlatParameters::finish_gradients() {
+  if (replicas_.size() == 1) return;
+  hook(false);
+  start_ready_buckets(true);
+  for (Parameter& p : parameters_) p.value.clear_grad();
+  for (const auto& bucket : buckets_) {
+    bucket->pending.wait();
+    const bool whole = stage_ < 2;
+    const Tensor& sums = whole ? bucket->gradients : bucket->mine;
+    const int64_t begin = offsets_[bucket->first],
+                  from = whole ? begin : std::max(begin, boundaries_[replicas_.rank()]),
+                  to = whole ? offsets_[bucket->last] : from + sums.numel();
+    for (size_t i = bucket->first; i < bucket->last; ++i)
+      if (offsets_[i] >= from && offsets_[i] < to)
+        parameters_[i].value.slot()->grad = window(sums, parameters_[i].value, offsets_[i] - from);
+    bucket->gradients = bucket->mine = {};
+    bucket->here.assign(bucket->here.size(), false);
+  }
+  started_ = 0;
+}
+
+double FlatParameters::sum_of_squares() const {
+  double sum = 0;
+  for (const Parameter& p : stage_ < 2 ? parameters_ : owned_)
+    if (const Tensor gradient = p.value.grad()) sum += kernels::cpu::sum_of_squares(gradient.view());
+  if (stage_ == 2) replicas_.all_reduce(values(std::span(&sum, 1))).wait();
+  return sum;
+}
+
+void FlatParameters::share_values() {
+  if (stage_ == 0) return;
+  const int rank = replicas_.rank();
+  const std::vector<int64_t> counts = owned_counts(0, offsets_.back());
+  replicas_.all_gather(values(values_).part(boundaries_[rank], counts[rank]), values(values_), counts).wait();
+}
+
+}  // namespace baton

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/comm/group.h"
+#include "engine/nn/parameters.h"
+
+namespace baton {
+
+// Parameters that the ranks of a group hold alike and train on different samples, in one buffer. Each rank owns an
+// interval of it that begins and ends with a parameter; ZeRO (Rajbhandari et al. 2020) is what the others do not keep:
+//   stage 0  every rank keeps everything and does every update
+//   stage 1  a rank keeps the optimizer state of its interval and updates that; the others receive the values
+//   stage 2  and keeps the summed gradients of its interval alone
+// Gradients are summed bucket by bucket, in a fixed order, while the backward pass still runs.
+class FlatParameters {
+ public:
+  // Moves the values into the buffer. All ranks of `replicas`, which outlives this, give the same parameters.
+  FlatParameters(const Parameters& parameters, Group& replicas, int zero_stage);
+  ~FlatParameters();
+  FlatParameters(const FlatParameters&) = delete;
+  FlatParameters& operator=(const FlatParameters&) = delete;
+
+  const Parameters& owned() const { return owned_; }
+  // The coming backward pass is the last of this step. Every parameter takes part in it once, or not at all.
+  void expect_last_gradients();
+  // Ends the summing: owned() have the sums over the replicas as their gradients, zeros where no rank had one.
+  void finish_gradients();
+  // Of all gradients, after finish_gradients(); the same bits on every rank.
+  double sum_of_squares() const;
+  // Hands the owners' new values to all ranks.
+  void share_values();
+
+ private:
+  struct Bucket;
+  void arrived(size_t parameter);
+  void start_ready_buckets(bool all);
+  void start(Bucket& bucket);
+  std::vector<int64_t> owned_counts(int64_t begin, int64_t end) const;
+  void hook(bool on);
+
+  Parameters parameters_, owned_;
+  Group& replicas_;
+  int stage_;
+  std::vector<int64_t> offsets_;     // of each parameter in the buffer, and the end
+  std::vector<int64_t> boundaries_;  // of the ranks' intervals: rank r owns [boundaries_[r], boundaries_[r + 1])
+  Tensor values_;
+  std::vector<std::unique_ptr<Bucket>> buckets_;  // last parameters first, as their gradients come
+  size_t started_ = 0;                            // buckets
+};
+
+}  // namespace baton
