@@ -11,9 +11,10 @@ namespace {
 double rate(const Link& link) { return link.bandwidth * link.efficiency; }
 
 void check_connected(const Machine& machine, const Place& place) {
-  check(place.ranks <= place.in_node || machine.between.bandwidth > 0,
-        "machine {}: a group of {} ranks with {} on a node needs between.bandwidth, which the machine file does not give",
-        machine.name, place.ranks, place.in_node);
+  check(
+      place.ranks <= place.in_node || machine.between.bandwidth > 0,
+      "machine {}: a group of {} ranks with {} on a node needs between.bandwidth, which the machine file does not give",
+      machine.name, place.ranks, place.in_node);
   check(place.in_node == 1 || machine.inside.bandwidth > 0,
         "machine {}: {} ranks on a node need inside.bandwidth, which the machine file does not give", machine.name,
         place.in_node);

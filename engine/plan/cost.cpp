@@ -36,8 +36,7 @@ PassCosts operator*(double times, const PassCosts& costs) { return {times * cost
 
 Cost gemm_cost(const Machine& machine, DType compute, const Gemm& g) {
   const double flops = 2 * g.batch * g.m * g.n * g.k;
-  const double efficiency =
-      machine.gemm_efficiency / (1 + machine.gemm_half_size * (1 / g.m + 1 / g.n + 1 / g.k));
+  const double efficiency = machine.gemm_efficiency / (1 + machine.gemm_half_size * (1 / g.m + 1 / g.n + 1 / g.k));
   return {.flops = flops, .compute = flops / (machine.peak(compute) * efficiency) + machine.launch};
 }
 

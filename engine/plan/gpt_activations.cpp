@@ -31,8 +31,8 @@ double gpt_activations(const GptModel& m, const Execution& e, Recompute recomput
 double gpt_activations_outside(const GptModel& m, const Execution& e) {
   const double mask = values(m, e) / e.size(Axis::tp) * micro_batches_in_flight(e);
   if (e.size(Axis::pp) > 1) return mask;
-  return mask + 4 * values(m, e) / e.size(Axis::tp) *
-                    (1 + static_cast<double>(m.vocabulary) / static_cast<double>(m.hidden));
+  return mask +
+         4 * values(m, e) / e.size(Axis::tp) * (1 + static_cast<double>(m.vocabulary) / static_cast<double>(m.hidden));
 }
 
 }  // namespace baton

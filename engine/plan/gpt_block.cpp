@@ -30,6 +30,7 @@ class Block {
     const Cost once = block.forward;
     if (execution_.recompute == Recompute::full) block.backward += once;
     if (execution_.recompute == Recompute::selective) block.backward += core.forward;
+    if (execution_.zero == 3) gather_weights(block);
     return block;
   }
 
@@ -87,18 +88,18 @@ class Block {
     PassCosts sum;
     sum.forward.on(Axis::tp) = 2 * once;
     sum.backward.on(Axis::tp) = 2 * exposed(machine_, once, beside);
-    if (execution_.size(Axis::dp) > 1 && execution_.zero == 3) gather_weights(sum);
     return sum;
   }
 
-  // ZeRO-3 gathers each of the four matrices for either pass and scatters its gradient. Nothing of that is taken to be
-  // hidden: what is published about such runs fits no prefetching.
+  // ZeRO-3 gathers each of the four matrices for every pass, a recomputed one included, and scatters its gradient.
+  // Nothing of that is taken to be hidden: what is published about such runs fits no prefetching.
   void gather_weights(PassCosts& sum) const {
     const Place place = place_of(execution_.mesh, {Axis::dp}, machine_.devices);
+    const double backward = execution_.recompute == Recompute::full ? 3 : 2;
     for (const double squares : {3.0, 1.0, 4.0, 4.0}) {
       const double once = gather_seconds(machine_, place, half * squares * h_ * h_ / t_);
       sum.forward.on(Axis::dp) += once;
-      sum.backward.on(Axis::dp) += 2 * once;
+      sum.backward.on(Axis::dp) += backward * once;
     }
   }
 

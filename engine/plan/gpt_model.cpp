@@ -37,8 +37,7 @@ double GptModel::block_parameters() const { return 12.0 * static_cast<double>(hi
 
 double GptModel::parameters() const {
   const auto h = static_cast<double>(hidden), l = static_cast<double>(layers);
-  return 12 * l * h * h *
-         (1 + 13 / (12 * h) + static_cast<double>(vocabulary + sequence) / (12 * l * h));
+  return 12 * l * h * h * (1 + 13 / (12 * h) + static_cast<double>(vocabulary + sequence) / (12 * l * h));
 }
 
 double GptModel::model_flops(double batch) const { return forward_flops(*this, batch, 3, 3); }
@@ -46,7 +45,10 @@ double GptModel::hardware_flops_selective(double batch) const { return forward_f
 double GptModel::hardware_flops_full(double batch) const { return forward_flops(*this, batch, 4, 4); }
 
 GptModel parse_gpt(std::string_view text) {
-  Field fields[] = {{"layers", 1 << 16, {}}, {"hidden", 1 << 24, {}}, {"heads", 1 << 16, {}}, {"seq", 1 << 26, {}},
+  Field fields[] = {{"layers", 1 << 16, {}},
+                    {"hidden", 1 << 24, {}},
+                    {"heads", 1 << 16, {}},
+                    {"seq", 1 << 26, {}},
                     {"vocab", 1 << 26, {}}};
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());

@@ -18,16 +18,16 @@ struct Link {
 // A computer, or a cluster of equal nodes, by the constants that decide how long training takes (configs/machines).
 struct Machine {
   std::string name;
-  double memory = 0;         // bytes of a device
-  int64_t devices = 1;       // in a node
-  double matrix_16bit = 0;   // peak FLOP/s of matrix products in bf16 or f16
-  double matrix_f32 = 0;     // … in f32
+  double memory = 0;           // bytes of a device
+  int64_t devices = 1;         // in a node
+  double matrix_16bit = 0;     // peak FLOP/s of matrix products in bf16 or f16
+  double matrix_f32 = 0;       // … in f32
   double gemm_efficiency = 1;  // share of the peak that a very large product gets
   double gemm_half_size = 0;   // a cube of three times this many rows, columns and depth gets half of that share
   double bandwidth = 0;        // bytes per second of a device's memory
   double bandwidth_efficiency = 1;
-  double launch = 0;   // seconds from one kernel to the next
-  double overlap = 0;  // share of a collective that independent work can hide
+  double launch = 0;     // seconds from one kernel to the next
+  double overlap = 0;    // share of a collective that independent work can hide
   Link inside, between;  // nodes
 
   double peak(DType compute) const { return compute == DType::f32 ? matrix_f32 : matrix_16bit; }

@@ -10,12 +10,12 @@ namespace baton {
 // Bytes of the fullest rank.
 struct MemoryPlan {
   double weights = 0, gradients = 0, optimizer = 0;
-  double state_outside = 0;             // of a GPT's embedding table, which the papers leave out of their figures
-  double compute_weights = 0;           // copies of the weights in the type that products read
-  double activations = 0;               // kept in the blocks for the backward pass
-  double activations_outside = 0;       // … outside of them
-  double working = 0;                   // of the operation that needs most, besides all this
-  double buffers = 0;                   // messages under way
+  double state_outside = 0;                // of a GPT's embedding table, which the papers leave out of their figures
+  double compute_weights = 0;              // copies of the weights in the type that products read
+  double activations = 0;                  // kept in the blocks for the backward pass
+  double activations_outside = 0;          // … outside of them
+  double working = 0;                      // of the operation that needs most, besides all this
+  double buffers = 0;                      // messages under way
   std::array<double, 3> activations_if{};  // in the blocks with recomputation off, selective, full
 
   double state() const { return weights + gradients + optimizer; }
@@ -27,7 +27,7 @@ struct TimePlan {
   double compute = 0;
   double optimizer = 0;
   std::array<double, axis_count> communication{};
-  double idle = 0;  // in the pipeline, before the first and after the last micro-batch
+  double idle = 0;                             // in the pipeline, before the first and after the last micro-batch
   double model_flops = 0, hardware_flops = 0;  // of the whole step on all ranks; hardware: with what is recomputed
 
   double step() const;

@@ -22,8 +22,8 @@ void check_divides(const GptModel& m, const Execution& e) {
   for (const Axis axis : {Axis::ep, Axis::cfg, Axis::ring, Axis::ulysses})
     check(e.mesh.size(axis) == 1, "gpt: axis {} is for denoisers; a GPT is planned over tp, pp and dp", name(axis));
   check(m.heads % tp == 0, "gpt: heads={} cannot be shared by tp={}", m.heads, tp);
-  check(m.layers % (pp * e.interleave) == 0, "gpt: layers={} cannot be divided into pp={} stages of interleave={} pieces",
-        m.layers, pp, e.interleave);
+  check(m.layers % (pp * e.interleave) == 0,
+        "gpt: layers={} cannot be divided into pp={} stages of interleave={} pieces", m.layers, pp, e.interleave);
   check(e.interleave == 1 || pp > 1, "gpt: interleave={} needs a pipeline, but the mesh has pp=1", e.interleave);
   check(e.interleave == 1 || e.micro_batches % pp == 0,
         "gpt: interleaved stages take micro-batches in rounds of pp={}, a step has {}", pp, e.micro_batches);
@@ -53,7 +53,8 @@ MemoryPlan memory_of(const GptModel& m, const Execution& e) {
   for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
     memory.activations_if[static_cast<int>(mode)] = gpt_activations(m, e, mode);
   memory.working = gpt_layer_activations(m, e, Recompute::off) - gpt_layer_activations(m, e, e.recompute);
-  if (e.zero == 3) memory.compute_weights = 2 * weight_bytes * m.block_parameters() / e.size(Axis::tp);  // this layer, next
+  if (e.zero == 3)
+    memory.compute_weights = 2 * weight_bytes * m.block_parameters() / e.size(Axis::tp);  // this layer, next
   if (e.size(Axis::tp) > 1) memory.buffers += message;
   if (e.size(Axis::pp) > 1) memory.buffers += 2 * message;
   return memory;

@@ -22,10 +22,8 @@ struct GptRun {
 inline GptModel model_of(const GptRun& r) { return {r.layers, r.hidden, r.heads, 2048, 51200}; }
 
 inline Execution execution_of(const GptRun& r, const Machine& machine) {
-  Execution e{.interleave = r.interleave,
-              .recompute = r.recompute,
-              .sequence_parallel = r.sequence_parallel,
-              .zero = r.zero};
+  Execution e{
+      .interleave = r.interleave, .recompute = r.recompute, .sequence_parallel = r.sequence_parallel, .zero = r.zero};
   e.mesh.sizes[static_cast<int>(Axis::tp)] = r.tp;
   e.mesh.sizes[static_cast<int>(Axis::pp)] = r.pp;
   e.mesh.sizes[static_cast<int>(Axis::dp)] = r.dp;

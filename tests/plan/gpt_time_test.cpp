@@ -92,16 +92,21 @@ TEST(GptTime, OtherNumbersOfGpus) {
   EXPECT_LE(errors.worst, 12);
 }
 
+// The same table's rows without model parallelism, by another program (DeepSpeed). It is further off, by no more than a
+// quarter: what such a run hides of its gathers is not published.
 TEST(GptTime, ZeroThree) {
   const auto run = [](const char* name, int64_t heads, int64_t hidden, int64_t layers, int dp, int64_t batch,
                       int64_t micro_batch, double seconds) {
     return GptRun{name, heads, hidden, layers, 1, 1, dp, batch, micro_batch, 1, Recompute::full, false, seconds, 3};
   };
-  errors_of({run("174.6 B, 384 GPUs", 96, 12288, 96, 384, 1536, 4, 81.6), run("174.6 B, 768 GPUs", 96, 12288, 96, 768, 1536, 2, 66.76),
-             run("174.6 B, 1536 GPUs", 96, 12288, 96, 1536, 1536, 1, 66.76),
-             run("529.6 B, 640 GPUs", 128, 20480, 105, 640, 2560, 4, 255.5),
-             run("529.6 B, 1120 GPUs", 128, 20480, 105, 1120, 2240, 2, 179.9),
-             run("529.6 B, 2240 GPUs", 128, 20480, 105, 2240, 2240, 1, 183.6)});
+  const Errors errors = errors_of({run("174.6 B, 384 GPUs", 96, 12288, 96, 384, 1536, 4, 81.6),
+                                   run("174.6 B, 768 GPUs", 96, 12288, 96, 768, 1536, 2, 66.76),
+                                   run("174.6 B, 1536 GPUs", 96, 12288, 96, 1536, 1536, 1, 66.76),
+                                   run("529.6 B, 640 GPUs", 128, 20480, 105, 640, 2560, 4, 255.5),
+                                   run("529.6 B, 1120 GPUs", 128, 20480, 105, 1120, 2240, 2, 179.9),
+                                   run("529.6 B, 2240 GPUs", 128, 20480, 105, 2240, 2240, 1, 183.6)});
+  EXPECT_LE(errors.mean, 15);
+  EXPECT_LE(errors.worst, 25);
 }
 
 // Table 4 of Korthikanti et al.: one layer of the 22 B model, milliseconds forward and backward.
@@ -112,10 +117,10 @@ TEST(GptTime, OneLayer) {
     bool sequence_parallel;
     double forward, backward;
   };
-  for (const Row& row : {Row{"no recomputation", Recompute::off, false, 7.7, 11.9},
-                         Row{"SP", Recompute::off, true, 7.2, 11.8}, Row{"full", Recompute::full, false, 7.7, 19.5},
-                         Row{"selective", Recompute::selective, false, 7.7, 13.2},
-                         Row{"SP, selective", Recompute::selective, true, 7.2, 13.1}}) {
+  for (const Row& row :
+       {Row{"no recomputation", Recompute::off, false, 7.7, 11.9}, Row{"SP", Recompute::off, true, 7.2, 11.8},
+        Row{"full", Recompute::full, false, 7.7, 19.5}, Row{"selective", Recompute::selective, false, 7.7, 13.2},
+        Row{"SP, selective", Recompute::selective, true, 7.2, 13.1}}) {
     const GptRun run{row.name, 64, 6144, 48, 8, 1, 1, 4, 4, 1, row.recompute, row.sequence_parallel, 0};
     const PassCosts cost = gpt_block_cost(test::model_of(run), test::execution_of(run, a100()), a100());
     const double forward = 1e3 * cost.forward.seconds(), backward = 1e3 * cost.backward.seconds();

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LADDER = ["kernels", "engine/core", "engine/tensor", "engine/autograd", "engine/ops", "engine/comm", "engine/parallel", "engine/nn", "engine/models", "engine/diffusion",
-          "engine/io", "engine/config", "engine/data", "engine/train", "pipelines", "tools", "tests"]
+          "engine/io", "engine/config", "engine/plan", "engine/data", "engine/train", "pipelines", "tools", "tests"]
 OWNERS = {  # library header -> folders or files that may include it
     r"dnnl": ["kernels/cpu"], r"hwy/": ["kernels/cpu", "tests/kernels", "tests/ops"], r"omp\.h": ["kernels/cpu", "pipelines", "tools", "tests"],
     r"opencv2/": ["engine/io", "engine/data"], r"png\.h": ["engine/io", "tests"], r"yaml-cpp/": ["engine/config"],
