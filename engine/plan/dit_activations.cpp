@@ -1,0 +1,102 @@
+#include "engine/plan/dit_activations.h"
+
+#include <algorithm>
+
+#include "engine/plan/dit_shares.h"
+
+namespace baton {
+namespace {
+
+constexpr double f32 = 4;
+
+// A head norm over tp writes its squares and products in f32 beside its input.
+double head_norm(const DitShares& s, double values, double rows) {
+  if (s.t == 1) return f32 * rows;  // 1 / rms
+  return (s.bytes < f32 ? 2 : 1) * f32 * values;
+}
+
+// Keys and values of the text: their product, and the normalised key.
+double text_key_value(const DitShares& s) {
+  const double values = s.b * s.L * s.D / s.t;
+  return 3 * s.bytes * values + head_norm(s, values, s.b * s.L);
+}
+
+// What selective recomputation computes again: norms and rotations of queries and keys, the attention cores, GeLU.
+double self_attention_core(const DitShares& s) {
+  const double lse = f32 * s.column() / s.D * s.H;
+  double kept = 2 * s.bytes * s.column() + 2 * head_norm(s, s.column(), s.b * s.inside) + lse;
+  if (s.u > 1) kept += 2 * s.bytes * s.column();           // v and the result, traded
+  if (s.u == 1 && s.r > 1) kept += s.bytes * s.column();   // v on its own
+  if (s.r > 1 && s.bytes < f32) kept += f32 * s.column();  // the merged result
+  return kept;
+}
+double cross_attention_core(const DitShares& s) {
+  return s.bytes * s.column() + head_norm(s, s.column(), s.b * s.inside) + f32 * s.column() / s.D * s.H;
+}
+double feed_forward_core(const DitShares& s) { return s.bytes * s.hidden(); }
+
+// What is kept with selective recomputation as well.
+double always_kept(const DitShares& s) {
+  const double norms = 3 * (f32 * s.residual() + 2 * f32 * s.b * s.outside) + 3 * s.bytes * s.entered();
+  const double branches = 2 * s.bytes * s.residual();               // before their gates
+  const double attention = (3 + 1 + 1 + 1) * s.bytes * s.column();  // q k v, result; cross q, result
+  return norms + branches + attention + s.bytes * s.hidden() + 6 * f32 * s.b * s.D + text_key_value(s);
+}
+
+}  // namespace
+
+double dit_block_activations(const DitModel& m, const Execution& e, Recompute recompute) {
+  const DitShares s(m, e);
+  if (recompute == Recompute::full) return f32 * s.residual() + text_key_value(s);
+  if (recompute == Recompute::selective) return always_kept(s);
+  return always_kept(s) + self_attention_core(s) + cross_attention_core(s) + feed_forward_core(s);
+}
+
+double dit_block_weight_copies(const DitModel& m, const Execution& e, Recompute recompute) {
+  const DitShares s(m, e);
+  const double square = s.D * s.D, text = 2 * square;
+  if (recompute == Recompute::full) return s.bytes * text / s.t;
+  if (s.bytes == f32) return f32 * (3 * square + text) / s.t;  // q k v as one, k v of the text as one
+  const double feed_forward = (recompute == Recompute::selective ? 1 : 2) * s.D * s.F;
+  return s.bytes * (8 * square + feed_forward) / s.t;
+}
+
+double dit_activations_outside(const DitModel& m, const Execution& e) {
+  const DitShares s(m, e);
+  const WanTransformerConfig& c = m.transformer;
+  const auto patch = static_cast<double>(c.patch_size[0] * c.patch_size[1] * c.patch_size[2]);
+  const double in = static_cast<double>(c.in_channels) * patch, out = static_cast<double>(c.out_channels) * patch;
+  const auto text_dim = static_cast<double>(c.text_dim);
+  const double picture = s.bytes * s.b * s.outside * in + (f32 + s.bytes) * s.residual() + 2 * f32 * s.b * s.outside +
+                         2 * f32 * s.b * s.whole * out;  // prediction and target
+  const double time = s.b * (f32 * static_cast<double>(c.freq_dim) + (5 * f32 + s.bytes) * s.D);
+  const double text = s.bytes * s.b * s.L * (text_dim + 3 * s.D);
+  const double weights = (in + out + text_dim + s.D + 6 * s.D) * s.D;
+  return picture + time + text + (s.bytes < f32 ? s.bytes * weights : 0);
+}
+
+double text_encoder_activations(const DitModel& m, const Execution& e) {
+  if (!m.text_encoder) return 0;
+  const T5EncoderConfig& c = *m.text_encoder;
+  const double rows = static_cast<double>(e.micro_batch * m.text_tokens), bytes = m.bytes();
+  const auto d = static_cast<double>(c.d_model), f = static_cast<double>(c.d_ff);
+  const auto heads = static_cast<double>(c.num_heads), inner = heads * static_cast<double>(c.d_kv);
+  const double block =
+      rows * (2 * f32 * d + 2 * bytes * d + 4 * bytes * inner + (c.gated ? 5 : 2) * bytes * f + 2 * f32 + f32 * heads);
+  const double bias = f32 * heads * static_cast<double>(m.text_tokens * m.text_tokens);
+  const auto layers = static_cast<double>(c.num_layers);
+  const double joined = 2 * d * inner + (c.gated ? 2 * d * f : 0);
+  const double copies = bytes < f32 ? bytes * parameters_of(c).block_matrices : f32 * layers * joined;
+  return layers * block + bias * (c.bias_in_every_layer ? layers : 1) + 3 * f32 * rows * d + copies;
+}
+
+double dit_block_working(const DitModel& m, const Execution& e) {
+  const DitShares s(m, e);
+  const double gradients = (f32 + s.bytes) * s.residual() + s.bytes * s.entered() + 2 * s.bytes * s.hidden();
+  if (e.recompute == Recompute::off) return gradients;
+  if (e.recompute == Recompute::selective) return gradients + std::max(self_attention_core(s), feed_forward_core(s));
+  const auto all = [&](auto bytes_of) { return bytes_of(m, e, Recompute::off) - bytes_of(m, e, Recompute::full); };
+  return gradients + all(dit_block_activations) + all(dit_block_weight_copies);
+}
+
+}  // namespace baton
