@@ -190,6 +190,9 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
   v("batch", c.batch, "samples of a step", {1, 1 << 20});
   v("micro_batch", c.micro_batch, "samples that go forward and backward at once, to save memory; 0: the whole batch",
     {0, 1 << 20});
+  v("zero", c.zero,
+    "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the gradients",
+    {0, 2});
   v.choice("dtype", c.dtype, {"auto", "f32", "bf16"},
            "of activations and products; weights stay f32; auto: bf16 where the processor multiplies it");
   v.choice("recompute", c.recompute, {"off", "selective", "full"},

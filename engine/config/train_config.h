@@ -113,6 +113,7 @@ struct TrainConfig {
   int64_t micro_batch = 0;  // 0: the whole batch at once
   ComputeType dtype = ComputeType::automatic;
   Recompute recompute = Recompute::off;
+  int64_t zero = 0;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;

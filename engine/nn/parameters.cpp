@@ -67,9 +67,11 @@ Tensor RandomParameters::provide(const std::string& name, const Shape& shape, In
 }
 
 Tensor CopiedParameters::provide(const std::string& name, const Shape& shape, Init) {
-  const Tensor& from = find(original_, name);
-  check(from.shape() == shape, "model: parameter {} has shape {}, {} is needed", name, from.shape(), shape);
-  return f32_copy(from);
+  const auto from = std::ranges::find(original_, name, &Parameter::name);
+  check(from != original_.end(), "model: there is no parameter {}", name);
+  check(from->value.shape() == shape || from->logical == shape, "model: parameter {} has shape {}, {} is needed", name,
+        from->value.shape(), shape);
+  return f32_copy(from->value);
 }
 
 Scope Scope::operator/(std::string_view name) const {
@@ -81,7 +83,8 @@ Scope Scope::operator/(std::string_view name) const {
 Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init, Shard shard) const {
   const std::string full = (*this / name).prefix_;
   Tensor value = source_->provide(full, shape, init);
-  if (shard != Shard::whole) value = share_of(value, shard == Shard::column ? 0 : 1, layout_.on(Axis::tp), full);
+  if (shard != Shard::whole && value.shape() == shape)  // else the source had this rank's share
+    value = share_of(value, shard == Shard::column ? 0 : 1, layout_.on(Axis::tp), full);
   if (trainable()) value.set_requires_grad(true);
   parameters_->push_back({full, value, shard, shape});
   return value;

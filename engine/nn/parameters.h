@@ -57,8 +57,8 @@ class RandomParameters : public ParameterSource {
   uint64_t seed_;
 };
 
-// f32 copies of another model's parameters (a branch into experts, a checkpoint), trainable or constant. `original`
-// must outlive the construction.
+// f32 copies of another model's parameters (a branch into experts, a checkpoint), trainable or constant; of a model on
+// the same layout, this rank's shares. `original` must outlive the construction.
 class CopiedParameters : public ParameterSource {
  public:
   CopiedParameters(const Parameters& original, bool trainable) : original_(original), trainable_(trainable) {}

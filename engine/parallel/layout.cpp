@@ -5,36 +5,47 @@
 namespace baton {
 
 struct Layout::Groups {
-  std::array<std::unique_ptr<Group>, axis_count> axes;  // null where the size is one
-  std::unique_ptr<Group> sharded, whole;                // see replicas()
+  Mesh mesh;
+  int rank;
   bool sequence_parallel;
+  std::array<std::unique_ptr<Group>, axis_count> axes;
+  std::unique_ptr<Group> sharded, whole, shared_sharded, shared_whole, samples;
 };
 
 namespace {
 
-std::unique_ptr<Group> open(Group& world, const Mesh& mesh, std::initializer_list<Axis> axes, std::string_view name) {
-  return world.split(mesh.peers(world.rank(), axes)[0], std::string(name));
+// Ranks that have the same coordinates on these axes.
+std::unique_ptr<Group> with_same(Group& world, const Mesh& mesh, std::initializer_list<Axis> axes,
+                                 const std::string& name) {
+  int color = 0;
+  for (Axis axis : axes) color = color * mesh.ranks() + mesh.coordinate(axis, world.rank());
+  return world.split(color, name);
 }
-
-Group& or_alone(const std::unique_ptr<Group>& group) { return group ? *group : alone(); }
 
 }  // namespace
 
 Layout::Layout() = default;
 
-Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel) : groups_(std::make_shared<Groups>()) {
+Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel) {
+  using enum Axis;
   check(mesh.ranks() == world.size(), "mesh: {} is for {} ranks, there are {}", mesh.describe(), mesh.ranks(),
         world.size());
-  groups_->sequence_parallel = sequence_parallel && mesh.size(Axis::tp, world.rank()) > 1;
-  for (Axis axis : {Axis::pp, Axis::dp, Axis::cfg, Axis::ring, Axis::ulysses, Axis::tp})
-    groups_->axes[static_cast<int>(axis)] = open(world, mesh, {axis}, name(axis));
-  groups_->sharded = open(world, mesh, {Axis::dp, Axis::ring, Axis::ulysses}, "replicas");
-  groups_->whole = groups_->sequence_parallel
-                       ? open(world, mesh, {Axis::dp, Axis::ring, Axis::ulysses, Axis::tp}, "replicas and tp")
-                       : open(world, mesh, {Axis::dp, Axis::ring, Axis::ulysses}, "replicas");
+  groups_ = std::make_shared<Groups>(Groups{mesh, world.rank(), sequence_parallel && mesh.size(tp, 0) > 1});
+  for (Axis axis : {pp, dp, cfg, ring, ulysses, tp})
+    groups_->axes[static_cast<int>(axis)] = world.split(mesh.peers(world.rank(), {axis})[0], std::string(name(axis)));
+  groups_->sharded = with_same(world, mesh, {ep, pp, tp}, "replicas");
+  groups_->shared_sharded = with_same(world, mesh, {pp, tp}, "replicas");
+  if (groups_->sequence_parallel) {
+    groups_->whole = with_same(world, mesh, {ep, pp}, "replicas");
+    groups_->shared_whole = with_same(world, mesh, {pp}, "replicas");
+  } else {
+    groups_->whole = with_same(world, mesh, {ep, pp, tp}, "replicas");
+    groups_->shared_whole = with_same(world, mesh, {pp, tp}, "replicas");
+  }
+  groups_->samples = with_same(world, mesh, {pp, cfg, ring, ulysses, tp}, "samples");
 }
 
-Group& Layout::on(Axis axis) const { return groups_ ? or_alone(groups_->axes[static_cast<int>(axis)]) : alone(); }
+Group& Layout::on(Axis axis) const { return groups_ ? *groups_->axes[static_cast<int>(axis)] : alone(); }
 
 bool Layout::sequence_parallel() const { return groups_ && groups_->sequence_parallel; }
 
@@ -42,5 +53,19 @@ Group& Layout::replicas(Shard shard) const {
   if (!groups_) return alone();
   return shard == Shard::whole ? *groups_->whole : *groups_->sharded;
 }
+
+Group& Layout::shared_replicas(Shard shard) const {
+  if (!groups_) return alone();
+  return shard == Shard::whole ? *groups_->shared_whole : *groups_->shared_sharded;
+}
+
+Group& Layout::samples() const { return groups_ ? *groups_->samples : alone(); }
+
+const Mesh& Layout::mesh() const {
+  static const Mesh one;
+  return groups_ ? groups_->mesh : one;
+}
+
+int Layout::rank() const { return groups_ ? groups_->rank : 0; }
 
 }  // namespace baton

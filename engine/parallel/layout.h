@@ -24,6 +24,12 @@ class Layout {
   // Ranks that hold the same parameters and different samples or tokens: the gradients of a parameter are summed over
   // them. A parameter that is whole on all ranks of tp has only seen this rank's tokens under sequence parallelism.
   Group& replicas(Shard shard) const;
+  // The same for what all groups of experts hold alike: the text encoder, or the one denoiser before the branch.
+  Group& shared_replicas(Shard shard) const;
+  // One rank of each replica in all groups of experts: ranks with the same place in theirs.
+  Group& samples() const;
+  const Mesh& mesh() const;
+  int rank() const;  // in the mesh
 
  private:
   struct Groups;

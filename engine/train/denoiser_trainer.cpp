@@ -11,6 +11,7 @@
 #include "engine/io/model_config.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/stored_parameters.h"
+#include "engine/parallel/region.h"
 #include "engine/train/random_streams.h"
 #include "engine/train/schedule.h"
 #include "engine/train/write_pipeline.h"
@@ -32,17 +33,21 @@ bool same(std::span<const double> a, std::span<const double> b) {
 
 }  // namespace
 
-DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute)
+DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute, const Layout& layout)
     : config_(config),
       data_(data),
       compute_(compute),
+      layout_(layout),
       times_(config.t),
       planned_ranges_(planned_ranges(config.experts, times_)) {
+  const int groups = layout.mesh().size(Axis::ep, layout.rank());
+  check(groups <= planned_ranges_.count(), "mesh: ep={} for {} experts; at most as many groups as experts", groups,
+        planned_ranges_.count());
   mixture_.max_tokens = config.denoiser.max_tokens;
   if (config.denoiser.start.empty()) {
     RandomParameters random(static_cast<uint64_t>(config.seed));
     set_text_encoder(random);
-    add_expert(random);
+    add_expert(random, 1);
   } else {
     start_from(config.denoiser.start);
   }
@@ -65,22 +70,54 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
   for (int i = 0; i < start.experts(); ++i) {
     TensorStore expert(start.expert_folder(i));
     StoredParameters source(expert, true);
-    add_expert(source);
+    add_expert(source, start.experts());
   }
 }
 
 void DenoiserTrainer::set_text_encoder(ParameterSource& source) {
   text_encoder_ = std::make_unique<T5Encoder>(config_.denoiser.text_encoder, source, compute_);
-  text_state_ = std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_);
+  text_state_ = std::make_unique<Trainee>(
+      "text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
+      Replicas{.whole = &layout_.shared_replicas(Shard::whole), .zero_stage = static_cast<int>(config_.zero)});
   mixture_.text_encoder = text_encoder_.get();
 }
 
-void DenoiserTrainer::add_expert(ParameterSource& source) {
-  experts_.push_back(std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_));
-  experts_.back()->set_recompute(config_.recompute);
-  expert_states_.push_back(std::make_unique<Trainee>(numbered("transformer", experts() - 1),
-                                                     experts_.back()->parameters(), config_.optimizer, compute_));
-  mixture_.experts.push_back(experts_.back().get());
+// Before the branch the one denoiser is every group's.
+Replicas DenoiserTrainer::replicas_of_experts(bool branched) const {
+  const auto group = [&](Shard shard) { return branched ? &layout_.replicas(shard) : &layout_.shared_replicas(shard); };
+  return {.whole = group(Shard::whole),
+          .sharded = group(Shard::column),
+          .tp = &layout_.on(Axis::tp),
+          .zero_stage = static_cast<int>(config_.zero)};
+}
+
+// The next of `count` experts, if this rank's group serves it.
+void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
+  std::unique_ptr<WanTransformer> expert;
+  std::unique_ptr<Trainee> state;
+  if (is_mine(experts(), count)) {
+    expert = std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_, layout_);
+    expert->set_recompute(config_.recompute);
+    state = std::make_unique<Trainee>(numbered("transformer", experts()), expert->parameters(), config_.optimizer,
+                                      compute_, replicas_of_experts(count > 1));
+  }
+  mixture_.experts.push_back(expert.get());
+  experts_.push_back(std::move(expert));
+  expert_states_.push_back(std::move(state));
+}
+
+// Makes `count` experts of the one that there is, with its values.
+std::unique_ptr<Trainee> DenoiserTrainer::multiply(int count) {
+  const std::unique_ptr<WanTransformer> shared = std::move(experts_[0]);
+  std::unique_ptr<Trainee> state = std::move(expert_states_[0]);
+  experts_.clear();
+  expert_states_.clear();
+  mixture_.experts.clear();
+  for (int i = 0; i < count; ++i) {
+    CopiedParameters source(shared->parameters(), true);
+    add_expert(source, count);
+  }
+  return state;
 }
 
 void DenoiserTrainer::set_ranges() {
@@ -89,11 +126,10 @@ void DenoiserTrainer::set_ranges() {
 }
 
 void DenoiserTrainer::branch(int64_t step) {
-  for (int i = 1; i < planned_ranges_.count(); ++i) {
-    CopiedParameters source(experts_[0]->parameters(), true);
-    add_expert(source);
-    expert_states_.back()->copy_from(*expert_states_[0]);
-  }
+  const std::unique_ptr<Trainee> shared = multiply(planned_ranges_.count());
+  const Parameters averages = shared->averages(), state = shared->optimizer_state();
+  for (const auto& expert : expert_states_)
+    if (expert) expert->take(averages, state);
   branched_ = {step, samples_};
   set_ranges();
   spdlog::info("step {}: branched into {} experts, boundaries {}", step, experts(), mixture_.ranges.boundaries());
@@ -103,21 +139,26 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   if (experts() == 1 && planned_ranges_.count() > 1 && step >= config_.experts.branch_at) branch(step);
   const int64_t batch = batch_of(step);
   const int64_t micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
-  const auto seed = static_cast<uint64_t>(config_.seed);
-  const std::vector<double> times =
-      draw_times(times_, static_cast<int>(batch), seed, random_stream(RandomUse::training_times, step));
+  const std::vector<double> times = draw_times(times_, static_cast<int>(batch), static_cast<uint64_t>(config_.seed),
+                                               random_stream(RandomUse::training_times, step));
   seen_.assign(experts_.size(), 0);
+  for (double t : times) ++seen_[mixture_.ranges.expert_of(t)];
+  losses_.assign(experts_.size(), 0);
   for (int64_t first = 0; first < batch; first += micro) {
-    std::vector<NoisySample> samples;
-    for (int64_t i = first; i < std::min(first + micro, batch); ++i) {
-      const int64_t number = samples_ + i;
-      samples.push_back({data_.sample(number), times[i], random_stream(RandomUse::training_noise, number)});
-    }
-    accumulate(samples, batch, means);
+    const int64_t end = std::min(first + micro, batch);
+    if (end == batch) expect_last_gradients();
+    accumulate(my_samples(first, end, times), batch);
   }
+  report_losses(means);
   update(lr_factor(), means);
   samples_ += batch;
   return batch;
+}
+
+void DenoiserTrainer::expect_last_gradients() {
+  text_state_->expect_last_gradients();
+  for (const auto& state : expert_states_)
+    if (state) state->expect_last_gradients();
 }
 
 int64_t DenoiserTrainer::batch_of(int64_t step) const {
@@ -132,22 +173,61 @@ double DenoiserTrainer::lr_factor() const {
   return schedule.factor(samples_ / config_.batch);
 }
 
+// Groups of experts serve consecutive ones.
+bool DenoiserTrainer::is_mine(int expert, int count) const {
+  if (count == 1) return true;
+  const int groups = layout_.mesh().size(Axis::ep, layout_.rank()),
+            group = layout_.mesh().coordinate(Axis::ep, layout_.rank());
+  const std::vector<int64_t> parts = even_parts(count, groups);
+  const int64_t first = part_start(parts, group);
+  return expert >= first && expert < first + parts[group];
+}
+
+// Of the samples [first, end) those that this rank works on: its group's by their noise level, shared out over the
+// group's replicas. Everybody can tell which those are, so nothing needs to be sent.
+std::vector<int64_t> DenoiserTrainer::my_share(int64_t first, int64_t end,
+                                               const std::function<double(int64_t)>& time) const {
+  std::vector<int64_t> of_group;
+  for (int64_t i = first; i < end; ++i)
+    if (is_mine(mixture_.ranges.expert_of(time(i)), experts())) of_group.push_back(i);
+  const Group& replicas = experts() == 1 ? layout_.samples() : layout_.on(Axis::dp);
+  const std::vector<int64_t> parts = even_parts(std::ssize(of_group), replicas.size());
+  const auto begin = of_group.begin() + part_start(parts, replicas.rank());
+  return {begin, begin + parts[replicas.rank()]};
+}
+
+std::vector<NoisySample> DenoiserTrainer::my_samples(int64_t first, int64_t end, std::span<const double> times) {
+  std::vector<NoisySample> samples;
+  for (int64_t i : my_share(first, end, [&](int64_t k) { return times[k]; })) {
+    const int64_t number = samples_ + i;
+    samples.push_back({data_.sample(number), times[i], random_stream(RandomUse::training_noise, number)});
+  }
+  return samples;
+}
+
 // Adds the gradient of the mean loss over `batch_size` samples.
-void DenoiserTrainer::accumulate(std::span<const NoisySample> batch, int64_t batch_size, MetricMeans& means) {
+void DenoiserTrainer::accumulate(std::span<const NoisySample> batch, int64_t batch_size) {
+  if (batch.empty()) return;
   std::vector<Tensor> losses, gradients;
   for (const ExpertLoss& part : mixture_losses(mixture_, batch, static_cast<uint64_t>(config_.seed))) {
-    const std::string& name = expert_states_[part.expert]->name();
-    const auto count = static_cast<double>(part.samples.size());
-    const std::vector<float> values = part.loss.to_vector();
-    const double loss = std::accumulate(values.begin(), values.end(), 0.0) / count;
-    if (!std::isfinite(loss)) fail_run("training: the loss of {} is not finite after {} samples", name, samples_);
-    means.add("loss", loss, count);
-    if (experts() > 1) means.add("loss." + name, loss, count);
-    seen_[part.expert] += static_cast<int64_t>(part.samples.size());
+    for (const float loss : part.loss.to_vector()) losses_[part.expert] += loss;
+    if (!std::isfinite(losses_[part.expert]))
+      fail_run("training: the loss of {} is not finite after {} samples", expert_states_[part.expert]->name(),
+               samples_);
     losses.push_back(part.loss);
     gradients.push_back(Tensor::full(part.loss.shape(), 1 / static_cast<float>(batch_size)));
   }
   backward(losses, gradients);
+}
+
+void DenoiserTrainer::report_losses(MetricMeans& means) {
+  layout_.samples().all_reduce(values(std::span(losses_))).wait();
+  for (int i = 0; i < experts(); ++i) {
+    if (seen_[i] == 0) continue;
+    const auto count = static_cast<double>(seen_[i]);
+    means.add("loss", losses_[i] / count, count);
+    if (experts() > 1) means.add("loss." + numbered("transformer", i), losses_[i] / count, count);
+  }
 }
 
 void DenoiserTrainer::update(double lr_factor, MetricMeans& means) {
@@ -155,27 +235,38 @@ void DenoiserTrainer::update(double lr_factor, MetricMeans& means) {
   const auto apply = [&](Trainee& part) { means.add("gradient_norm." + part.name(), part.step(lr_factor)); };
   apply(*text_state_);
   for (int i = 0; i < experts(); ++i) {
-    const std::string& name = expert_states_[i]->name();
-    if (seen_[i] > 0) apply(*expert_states_[i]);
+    if (seen_[i] > 0 && expert_states_[i]) apply(*expert_states_[i]);
     if (experts() == 1) continue;
+    const std::string name = numbered("transformer", i);
     means.add("share." + name, static_cast<double>(seen_[i]) / static_cast<double>(total));
     means.add("planned_share." + name, planned_share_[i]);
   }
   means.add("learning_rate_factor", lr_factor);
 }
 
-// The moving averages, which are what is saved as the model.
+// The moving averages, which are what is saved as the model; the grid is shared out like the samples of a step.
 Json DenoiserTrainer::validate() {
-  CopiedParameters text_source(text_state_->averages(), false);
+  const Parameters text_averages = text_state_->averages();
+  CopiedParameters text_source(text_averages, false);
   const T5Encoder text(config_.denoiser.text_encoder, text_source, compute_);
   Mixture averaged{&text, {}, mixture_.ranges, mixture_.max_tokens};
   std::vector<std::unique_ptr<WanTransformer>> experts;
   for (const auto& state : expert_states_) {
-    CopiedParameters source(state->averages(), false);
-    experts.push_back(std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_));
-    averaged.experts.push_back(experts.back().get());
+    if (state) {
+      const Parameters averages = state->averages();
+      CopiedParameters source(averages, false);
+      experts.push_back(std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_, layout_));
+    }
+    averaged.experts.push_back(state ? experts.back().get() : nullptr);
   }
-  return summarize_validation(grid_, validation_losses(averaged, grid_, validation_batch), planned_ranges_);
+  std::vector<double> losses(grid_.samples.size());
+  const std::vector<int64_t> mine = my_share(0, std::ssize(losses), [&](int64_t i) { return grid_.samples[i].t; });
+  ValidationGrid part{{}, grid_.bins};
+  for (int64_t i : mine) part.samples.push_back(grid_.samples[i]);
+  const std::vector<double> found = validation_losses(averaged, part, validation_batch);
+  for (size_t k = 0; k < mine.size(); ++k) losses[mine[k]] = found[k];
+  layout_.samples().all_reduce(values(std::span(losses))).wait();
+  return summarize_validation(grid_, losses, planned_ranges_);
 }
 
 Json DenoiserTrainer::save(const Path& folder) const {
@@ -184,7 +275,8 @@ Json DenoiserTrainer::save(const Path& folder) const {
     part.save(folder / part.name());
   };
   store(*text_state_);
-  for (const auto& state : expert_states_) store(*state);
+  for (const auto& state : expert_states_)
+    if (state) store(*state);
   Json state{{"experts", experts()}, {"samples", samples_}, {"boundaries", mixture_.ranges.boundaries()}};
   if (branched_) state["branched"] = {{"step", branched_->step}, {"samples", branched_->samples}};
   return state;
@@ -197,30 +289,31 @@ void DenoiserTrainer::load(const Path& folder, const Json& state) {
         "{}: has {} experts with boundaries {}, the config asks for {} with {}", folder.string(), stored, boundaries,
         planned_ranges_.count(), planned_ranges_.boundaries());
   if (stored > 1) planned_ranges_ = ExpertRanges(boundaries);
-  while (experts() < stored) {
-    CopiedParameters source(experts_[0]->parameters(), true);
-    add_expert(source);
-  }
+  if (stored > 1) multiply(stored);
   set_ranges();
   text_state_->load(folder / text_state_->name());
-  for (const auto& part : expert_states_) part->load(folder / part->name());
+  for (const auto& part : expert_states_)
+    if (part) part->load(folder / part->name());
   samples_ = state.at("samples").get<int64_t>();
   if (state.contains("branched"))
     branched_ = {state["branched"].at("step").get<int64_t>(), state["branched"].at("samples").get<int64_t>()};
 }
 
 void DenoiserTrainer::write_model(const Path& folder) {
+  const Parameters text_encoder = text_state_->averages();
+  std::vector<Parameters> experts;
+  for (const auto& state : expert_states_) experts.push_back(state->averages());
   PipelineParts parts{.vae = config_.denoiser.vae,
                       .tokenizer = config_.denoiser.tokenizer,
                       .text_config = config_.denoiser.text_encoder,
-                      .text_encoder = &text_state_->averages(),
+                      .text_encoder = &text_encoder,
                       .transformer = config_.denoiser.transformer,
                       .ranges = mixture_.ranges,
                       .shift = config_.t.shift,
                       .max_tokens = config_.denoiser.max_tokens,
                       .size = config_.data.size,
                       .sampling = config_.sampling};
-  for (const auto& state : expert_states_) parts.experts.push_back(&state->averages());
+  for (const Parameters& expert : experts) parts.experts.push_back(&expert);
   write_pipeline(folder, parts);
 }
 

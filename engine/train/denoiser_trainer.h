@@ -19,7 +19,9 @@ namespace baton {
 class DenoiserTrainer : public Trainer {
  public:
   // config.denoiser's sizes that follow from the autoencoder and the tokenizer are filled in.
-  DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute);
+  // All ranks of the layout train together, each on its samples: those whose noise level its group of experts owns,
+  // shared out over the group's replicas.
+  DenoiserTrainer(const TrainConfig& config, DenoiserData& data, DType compute, const Layout& layout = {});
   ~DenoiserTrainer() override;
 
   int64_t step(int64_t step, MetricMeans& means) override;
@@ -30,32 +32,41 @@ class DenoiserTrainer : public Trainer {
 
   const Trainee& text_encoder() const { return *text_state_; }
   int experts() const { return static_cast<int>(experts_.size()); }
-  const Trainee& expert(int index) const { return *expert_states_[index]; }
+  const Trainee* expert(int index) const { return expert_states_[index].get(); }  // null: another group's
   const ExpertRanges& ranges() const { return mixture_.ranges; }
 
  private:
   void start_from(const Path& pipeline);
   void set_text_encoder(ParameterSource& source);
-  void add_expert(ParameterSource& source);
+  void add_expert(ParameterSource& source, int count);
+  std::unique_ptr<Trainee> multiply(int count);
   void set_ranges();
   void branch(int64_t step);
   int64_t batch_of(int64_t step) const;
   double lr_factor() const;
-  void accumulate(std::span<const NoisySample> batch, int64_t batch_size, MetricMeans& means);
+  void expect_last_gradients();
+  std::vector<int64_t> my_share(int64_t first, int64_t end, const std::function<double(int64_t)>& time) const;
+  std::vector<NoisySample> my_samples(int64_t first, int64_t end, std::span<const double> times);
+  void accumulate(std::span<const NoisySample> batch, int64_t batch_size);
   void update(double lr_factor, MetricMeans& means);
+  void report_losses(MetricMeans& means);
+  Replicas replicas_of_experts(bool branched) const;
+  bool is_mine(int expert, int count) const;
 
   TrainConfig config_;
   DenoiserData& data_;
   DType compute_;
+  Layout layout_;
   TimeDistribution times_;
   ExpertRanges planned_ranges_;  // after the branch
   std::unique_ptr<T5Encoder> text_encoder_;
   std::unique_ptr<Trainee> text_state_;
-  std::vector<std::unique_ptr<WanTransformer>> experts_;
+  std::vector<std::unique_ptr<WanTransformer>> experts_;  // null: another group's
   std::vector<std::unique_ptr<Trainee>> expert_states_;
   Mixture mixture_;                    // the above, as they are now
   std::vector<double> planned_share_;  // of the samples, of each expert
-  std::vector<int64_t> seen_;          // samples of each expert in the step at hand
+  std::vector<int64_t> seen_;          // samples of each expert in the step at hand, on all ranks
+  std::vector<double> losses_;         // their sum, for each expert, on this rank
   ValidationGrid grid_;
   int64_t samples_ = 0;
   struct Branch {

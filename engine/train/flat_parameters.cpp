@@ -44,18 +44,21 @@ std::vector<int64_t> cut(const std::vector<int64_t>& offsets, int ranks) {
 }  // namespace
 
 FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, int zero_stage)
-    : parameters_(parameters), replicas_(replicas), stage_(replicas.size() == 1 ? 0 : zero_stage), offsets_{0} {
+    : parameters_(parameters),
+      group_(replicas.split(0, replicas.name())),
+      stage_(replicas.size() == 1 ? 0 : zero_stage),
+      offsets_{0} {
   check(zero_stage >= 0 && zero_stage <= 2, "zero: stage {}, expected 0, 1 or 2", zero_stage);
   for (const Parameter& p : parameters_) offsets_.push_back(offsets_.back() + p.value.numel());
-  boundaries_ = cut(offsets_, replicas_.size());
-  if (replicas_.size() == 1) {
+  boundaries_ = cut(offsets_, group_->size());
+  if (group_->size() == 1) {
     owned_ = parameters_;
     return;
   }
   values_ = Tensor::empty({offsets_.back()});
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i].value.move_to(window(values_, parameters_[i].value, offsets_[i]));
-    const int rank = replicas_.rank();
+    const int rank = group_->rank();
     if (stage_ == 0 || (offsets_[i] >= boundaries_[rank] && offsets_[i] < boundaries_[rank + 1]))
       owned_.push_back(parameters_[i]);
   }
@@ -70,7 +73,7 @@ FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, in
 FlatParameters::~FlatParameters() { hook(false); }
 
 void FlatParameters::hook(bool on) {
-  if (replicas_.size() == 1) return;
+  if (group_->size() == 1) return;
   for (size_t i = 0; i < parameters_.size(); ++i)
     parameters_[i].value.slot()->on_ready =
         on ? std::function<void(GradSlot&)>([this, i](GradSlot&) { arrived(i); }) : std::function<void(GradSlot&)>();
@@ -103,24 +106,24 @@ void FlatParameters::start(Bucket& bucket) {
     copy_into(gradient ? gradient : Tensor::zeros(value.shape()), to);
   }
   if (stage_ < 2) {
-    bucket.pending = replicas_.all_reduce(values(bucket.gradients));
+    bucket.pending = group_->all_reduce(values(bucket.gradients));
   } else {
     const std::vector<int64_t> counts = owned_counts(begin, end);
-    bucket.mine = Tensor::empty({counts[replicas_.rank()]});
-    bucket.pending = replicas_.reduce_scatter(values(bucket.gradients), values(bucket.mine), counts);
+    bucket.mine = Tensor::empty({counts[group_->rank()]});
+    bucket.pending = group_->reduce_scatter(values(bucket.gradients), values(bucket.mine), counts);
   }
 }
 
 // How many of the elements [begin, end) each rank owns.
 std::vector<int64_t> FlatParameters::owned_counts(int64_t begin, int64_t end) const {
   std::vector<int64_t> counts;
-  for (int r = 0; r < replicas_.size(); ++r)
+  for (int r = 0; r < group_->size(); ++r)
     counts.push_back(std::max<int64_t>(0, std::min(end, boundaries_[r + 1]) - std::max(begin, boundaries_[r])));
   return counts;
 }
 
 void FlatParameters::finish_gradients() {
-  if (replicas_.size() == 1) return;
+  if (group_->size() == 1) return;
   hook(false);
   start_ready_buckets(true);
   for (Parameter& p : parameters_) p.value.clear_grad();
@@ -128,8 +131,7 @@ void FlatParameters::finish_gradients() {
     bucket->pending.wait();
     const bool whole = stage_ < 2;
     const Tensor& sums = whole ? bucket->gradients : bucket->mine;
-    const int64_t begin = offsets_[bucket->first],
-                  from = whole ? begin : std::max(begin, boundaries_[replicas_.rank()]),
+    const int64_t begin = offsets_[bucket->first], from = whole ? begin : std::max(begin, boundaries_[group_->rank()]),
                   to = whole ? offsets_[bucket->last] : from + sums.numel();
     for (size_t i = bucket->first; i < bucket->last; ++i)
       if (offsets_[i] >= from && offsets_[i] < to)
@@ -144,15 +146,31 @@ double FlatParameters::sum_of_squares() const {
   double sum = 0;
   for (const Parameter& p : stage_ < 2 ? parameters_ : owned_)
     if (const Tensor gradient = p.value.grad()) sum += kernels::cpu::sum_of_squares(gradient.view());
-  if (stage_ == 2) replicas_.all_reduce(values(std::span(&sum, 1))).wait();
+  if (stage_ == 2) group_->all_reduce(values(std::span(&sum, 1))).wait();
   return sum;
 }
 
-void FlatParameters::share_values() {
-  if (stage_ == 0) return;
-  const int rank = replicas_.rank();
+// Every rank's interval to all.
+void FlatParameters::gather(const Tensor& flat) const {
   const std::vector<int64_t> counts = owned_counts(0, offsets_.back());
-  replicas_.all_gather(values(values_).part(boundaries_[rank], counts[rank]), values(values_), counts).wait();
+  const int rank = group_->rank();
+  group_->all_gather(values(flat).part(boundaries_[rank], counts[rank]), values(flat), counts).wait();
+}
+
+void FlatParameters::share_values() {
+  if (stage_ > 0) gather(values_);
+}
+
+std::vector<Tensor> FlatParameters::collect(const std::vector<Tensor>& mine) const {
+  if (stage_ == 0) return mine;
+  const Tensor flat = Tensor::empty({offsets_.back()});
+  std::vector<Tensor> all;
+  for (size_t i = 0; i < parameters_.size(); ++i) all.push_back(window(flat, parameters_[i].value, offsets_[i]));
+  size_t next = 0;
+  for (size_t i = 0; i < parameters_.size(); ++i)
+    if (next < owned_.size() && parameters_[i].name == owned_[next].name) copy_into(mine[next++], all[i]);
+  gather(flat);
+  return all;
 }
 
 }  // namespace baton

@@ -16,12 +16,14 @@ namespace baton {
 // Gradients are summed bucket by bucket, in a fixed order, while the backward pass still runs.
 class FlatParameters {
  public:
-  // Moves the values into the buffer. All ranks of `replicas`, which outlives this, give the same parameters.
+  // Moves the values into the buffer. All ranks of `replicas` give the same parameters. They become a group of their
+  // own here, as two networks' gradients may arrive in different orders on different ranks.
   FlatParameters(const Parameters& parameters, Group& replicas, int zero_stage);
   ~FlatParameters();
   FlatParameters(const FlatParameters&) = delete;
   FlatParameters& operator=(const FlatParameters&) = delete;
 
+  const Parameters& parameters() const { return parameters_; }
   const Parameters& owned() const { return owned_; }
   // The coming backward pass is the last of this step. Every parameter takes part in it once, or not at all.
   void expect_last_gradients();
@@ -31,6 +33,8 @@ class FlatParameters {
   double sum_of_squares() const;
   // Hands the owners' new values to all ranks.
   void share_values();
+  // From one tensor for each of owned(), of its shape, those of all parameters: what the owners keep, put together.
+  std::vector<Tensor> collect(const std::vector<Tensor>& mine) const;
 
  private:
   struct Bucket;
@@ -39,9 +43,10 @@ class FlatParameters {
   void start(Bucket& bucket);
   std::vector<int64_t> owned_counts(int64_t begin, int64_t end) const;
   void hook(bool on);
+  void gather(const Tensor& flat) const;
 
   Parameters parameters_, owned_;
-  Group& replicas_;
+  std::unique_ptr<Group> group_;
   int stage_;
   std::vector<int64_t> offsets_;     // of each parameter in the buffer, and the end
   std::vector<int64_t> boundaries_;  // of the ranks' intervals: rank r owns [boundaries_[r], boundaries_[r + 1])

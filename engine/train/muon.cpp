@@ -7,6 +7,7 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
+#include "engine/parallel/region.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/optimizer_parts.h"
 #include "kernels/optimizer.h"
@@ -59,12 +60,17 @@ Tensor orthogonalize(const Tensor& matrices, DType compute) {
   return x;
 }
 
-Muon::Muon(Averaged matrices, const MuonConfig& config, DType compute)
-    : config_(config), compute_(compute), targets_(std::move(matrices)), momentum_(zeros_like(targets_.parameters)) {
+Muon::Muon(Averaged matrices, const MuonConfig& config, DType compute, Group& tp)
+    : config_(config),
+      compute_(compute),
+      tp_(tp),
+      targets_(std::move(matrices)),
+      momentum_(zeros_like(targets_.parameters)) {
   constexpr size_t together = 8;  // enough for all cores, and the working set stays in the cache
-  std::map<Shape, std::vector<size_t>> by_shape;
-  for (size_t i = 0; i < momentum_.size(); ++i) by_shape[momentum_[i].shape()].push_back(i);
-  for (const auto& [shape, members] : by_shape)
+  std::map<std::pair<Shape, Shard>, std::vector<size_t>> alike;
+  for (size_t i = 0; i < momentum_.size(); ++i)
+    alike[{momentum_[i].shape(), tp.size() > 1 ? targets_.parameters[i].shard : Shard::whole}].push_back(i);
+  for (const auto& [shape, members] : alike)
     for (size_t first = 0; first < members.size(); first += together)
       groups_.emplace_back(members.begin() + first, members.begin() + std::min(first + together, members.size()));
 }
@@ -93,8 +99,12 @@ void Muon::update(const std::vector<size_t>& group, const UpdateStep& step) {
                             .nesterov = true,
                             .gradient_scale = step.gradient_scale});
   }
-  const Tensor orthogonal = orthogonalize(update, compute_);
-  const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(rows, columns)));
+  const Shard shard = tp_.size() > 1 ? targets_.parameters[group[0]].shard : Shard::whole;
+  const int dim = shard == Shard::column ? 1 : 2;  // of [matrices, rows, columns]
+  const Tensor whole = shard == Shard::whole ? update : all_gather(update, dim, update.dim(dim) * tp_.size(), tp_);
+  const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(whole.dim(1), whole.dim(2))));
+  Tensor orthogonal = orthogonalize(whole, compute_);
+  if (shard != Shard::whole) orthogonal = scatter(orthogonal, dim, tp_);
   for (size_t k = 0; k < group.size(); ++k)
     kernels::cpu::apply_update({.parameter = targets_.parameters[group[k]].value.view(),
                                 .update = matrix(orthogonal, k),

@@ -13,7 +13,7 @@ namespace {
 
 Parameters copies(const Parameters& parameters) {
   Parameters result;
-  for (const Parameter& p : parameters) result.push_back({p.name, f32_copy(p.value)});
+  for (const Parameter& p : parameters) result.push_back({p.name, f32_copy(p.value), p.shard, p.logical});
   return result;
 }
 
@@ -27,13 +27,6 @@ Averaged choose(const Parameters& parameters, const Parameters& averages, const 
     if (config.ema > 0) chosen.averages.push_back(averages[i].value);
   }
   return chosen;
-}
-
-double norm_of_gradients(const Parameters& parameters) {
-  double sum = 0;
-  for (const Parameter& p : parameters)
-    if (const Tensor gradient = p.value.grad()) sum += kernels::cpu::sum_of_squares(gradient.view());
-  return std::sqrt(sum);
 }
 
 }  // namespace
@@ -72,16 +65,22 @@ Parameters AdamW::state() const {
   return state;
 }
 
-Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config, DType compute)
+double gradient_norm(const Parameters& parameters) {
+  double sum = 0;
+  for (const Parameter& p : parameters)
+    if (const Tensor gradient = p.value.grad()) sum += kernels::cpu::sum_of_squares(gradient.view());
+  return std::sqrt(sum);
+}
+
+Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config, DType compute, Group& tp)
     : config_(config),
       parameters_(parameters),
       averages_(config.ema > 0 ? copies(parameters) : parameters),
       adamw_(choose(parameters, averages_, config, false), config.adamw),
-      muon_(choose(parameters, averages_, config, true), config.muon, compute),
+      muon_(choose(parameters, averages_, config, true), config.muon, compute, tp),
       steps_(Tensor::zeros({1}, DType::i64)) {}
 
-double Optimizer::step(double lr_factor) {
-  const double norm = norm_of_gradients(parameters_);
+void Optimizer::step(double lr_factor, double norm) {
   if (!std::isfinite(norm)) fail_run("training: the norm of the gradients is not finite in update {}", steps() + 1);
   int64_t& number = *steps_.data<int64_t>();
   ++number;
@@ -94,7 +93,10 @@ double Optimizer::step(double lr_factor) {
   step.lr = config_.muon.lr * lr_factor;
   muon_.step(step);
   for (Parameter& p : parameters_) p.value.clear_grad();
-  return norm;
+}
+
+bool Optimizer::keeps(std::string_view kind, const Parameter& parameter) const {
+  return (config_.muon.lr > 0 && is_block_matrix(parameter)) == (kind == "momentum");
 }
 
 Parameters Optimizer::state() const {

@@ -43,8 +43,9 @@ class AdamW {
 //   p = (1 - lr weight_decay) p - lr 0.2 sqrt(max(rows, columns)) orthogonalize(u)
 class Muon {
  public:
-  // `compute`: the dtype of the GEMMs in orthogonalize().
-  Muon(Averaged matrices, const MuonConfig& config, DType compute);
+  // `compute`: the dtype of the GEMMs in orthogonalize(). Matrices that are shared out over `tp` are put together for
+  // it.
+  Muon(Averaged matrices, const MuonConfig& config, DType compute, Group& tp);
   void step(const UpdateStep& step);
   Parameters state() const;  // momentum.NAME
 
@@ -53,9 +54,11 @@ class Muon {
 
   MuonConfig config_;
   DType compute_;
+  Group& tp_;
   Averaged targets_;
   std::vector<Tensor> momentum_;
-  std::vector<std::vector<size_t>> groups_;  // indices of matrices of one shape, which go through the GEMMs together
+  std::vector<std::vector<size_t>>
+      groups_;  // indices of matrices of one shape and shard, which go through the GEMMs together
 };
 
 // Roughly the nearest matrices with orthonormal rows or columns: from x / |x|, five Newton-Schulz iterations
@@ -68,14 +71,17 @@ Tensor orthogonalize(const Tensor& x, DType compute);
 // that it soon forgets the weights that it started from.
 class Optimizer {
  public:
-  Optimizer(const Parameters& parameters, const OptimizerConfig& config, DType compute);
+  // `tp`: the ranks that sharded parameters are shared out over.
+  Optimizer(const Parameters& parameters, const OptimizerConfig& config, DType compute, Group& tp = alone());
 
-  // Clips the gradients to config.clip in their norm together, applies them with both learning rates times `lr_factor`,
-  // and clears them. Returns the norm before clipping; RunError if it is not finite.
-  double step(double lr_factor);
+  // Clips the gradients, whose norm together is `norm`, to config.clip, applies them with both learning rates times
+  // `lr_factor`, and clears them. RunError if the norm is not finite.
+  void step(double lr_factor, double norm);
 
   int64_t steps() const { return *steps_.data<int64_t>(); }
-  Parameters state() const;
+  Parameters state() const;  // "steps" comes last
+  // Whether the state of a parameter has a tensor KIND.NAME.
+  bool keeps(std::string_view kind, const Parameter& parameter) const;
   // Named like the parameters; the parameters themselves if config.ema is 0.
   const Parameters& averages() const { return averages_; }
 
@@ -86,5 +92,8 @@ class Optimizer {
   Muon muon_;
   Tensor steps_;  // [1] i64
 };
+
+// The norm of all gradients together.
+double gradient_norm(const Parameters& parameters);
 
 }  // namespace baton

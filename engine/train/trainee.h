@@ -3,35 +3,51 @@
 #include <string>
 
 #include "engine/io/file.h"
+#include "engine/train/flat_parameters.h"
 #include "engine/train/optimizer.h"
 
 namespace baton {
+
+// Who else trains a network: the ranks that hold its parameters as this one does, for those that are whole on the ranks
+// of tp and those that are shared out over them; and how much of its state each keeps (engine/train/flat_parameters.h).
+struct Replicas {
+  Group *whole = &alone(), *sharded = &alone(), *tp = &alone();
+  int zero_stage = 0;
+};
 
 // One network in training (an expert, a text encoder, an autoencoder): its parameters with their optimizer and moving
 // average. Each network of a run has its own, so experts share no state.
 class Trainee {
  public:
   // `name` is its folder in checkpoints and exported models: "transformer_2".
-  Trainee(std::string name, const Parameters& parameters, const OptimizerConfig& config, DType compute);
+  Trainee(std::string name, const Parameters& parameters, const OptimizerConfig& config, DType compute,
+          const Replicas& replicas = {});
 
-  // Applies and clears the gradients; returns their norm before clipping.
-  double step(double lr_factor) { return optimizer_.step(lr_factor); }
+  // The coming backward pass is the last of this step: its gradients may be summed over the replicas as they arrive.
+  void expect_last_gradients();
+  // Applies and clears the gradients, summed over the replicas; returns their norm before clipping.
+  double step(double lr_factor);
 
   const std::string& name() const { return name_; }
   const Parameters& parameters() const { return parameters_; }
-  const Parameters& averages() const { return optimizer_.averages(); }
-  Parameters optimizer_state() const { return optimizer_.state(); }
+  // Of all parameters, also those that other replicas update. All ranks call them.
+  Parameters averages() const;
+  Parameters optimizer_state() const;
 
   // weights, ema and optimizer .safetensors below `folder`, which exists.
   void save(const Path& folder) const;
   void load(const Path& folder);
-  // Takes over the values of a network of the same shape: weights, average and optimizer state.
-  void copy_from(const Trainee& other);
+  // Sets moving averages and optimizer state, as averages() and optimizer_state() of a like network give them.
+  void take(const Parameters& averages, const Parameters& state);
 
  private:
+  Parameters collect(const std::string& prefix, const Parameters& mine) const;
+
   std::string name_;
   Parameters parameters_;
-  Optimizer optimizer_;
+  Group& tp_;
+  FlatParameters whole_, sharded_;
+  Optimizer optimizer_;  // of the parameters that this rank updates
   bool averaged_;
 };
 

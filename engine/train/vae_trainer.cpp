@@ -67,8 +67,9 @@ int64_t VaeTrainer::step(int64_t step, MetricMeans& means) {
 }
 
 Json VaeTrainer::validate() {
-  CopiedParameters averages(state_.averages(), false);
-  const WanVae vae(config_.vae, averages, compute_);
+  const Parameters averages = state_.averages();
+  CopiedParameters source(averages, false);
+  const WanVae vae(config_.vae, source, compute_);
   const VaeReport report = report_vae(vae, data_, config_.validation.items);
   return {{"psnr", report.psnr}};
 }
@@ -85,8 +86,9 @@ void VaeTrainer::load(const Path& folder, const Json& state) {
 }
 
 void VaeTrainer::write_model(const Path& folder) {
-  CopiedParameters averages(state_.averages(), false);
-  const WanVae vae(config_.vae, averages, compute_);
+  const Parameters averages = state_.averages();
+  CopiedParameters source(averages, false);
+  const WanVae vae(config_.vae, source, compute_);
   const VaeReport report = report_vae(vae, data_, data_.size());
   WanVaeConfig config = config_.vae;
   config.latents_mean = report.latents_mean;
@@ -94,7 +96,7 @@ void VaeTrainer::write_model(const Path& folder) {
 
   AtomicDirectory directory(folder);
   write_json(directory.path() / "config.json", wan_vae_json(config));
-  write_weights(directory.path(), "diffusion_pytorch_model", state_.averages(), false);
+  write_weights(directory.path(), "diffusion_pytorch_model", averages, false);
   write_json(directory.path() / "psnr.json", {{"psnr", report.psnr}, {"pictures", report.psnr_each}});
   directory.commit();
   spdlog::info("{}: PSNR {:.2f} dB over {} pictures", folder.string(), report.psnr, data_.size());

@@ -25,7 +25,7 @@ void expect_same_state(const DenoiserTrainer& a, const DenoiserTrainer& b) {
     expect_equal(x.optimizer_state(), y.optimizer_state());
   };
   compare(a.text_encoder(), b.text_encoder());
-  for (int i = 0; i < a.experts(); ++i) compare(a.expert(i), b.expert(i));
+  for (int i = 0; i < a.experts(); ++i) compare(*a.expert(i), *b.expert(i));
 }
 
 TEST(DenoiserTrainer, LearnsAFixedBatch) {
@@ -55,8 +55,8 @@ TEST(DenoiserTrainer, BranchCopiesEverything) {
   EXPECT_EQ(trainer.ranges().count(), 3);
   for (int i = 0; i < 3; ++i) {
     // one update after the branch: number 6 of each
-    EXPECT_EQ(*find(trainer.expert(i).optimizer_state(), "steps").data<int64_t>(), 6);
-    const Parameters &now = trainer.expert(i).parameters(), &before = twin.expert(0).parameters();
+    EXPECT_EQ(*find(trainer.expert(i)->optimizer_state(), "steps").data<int64_t>(), 6);
+    const Parameters &now = trainer.expert(i)->parameters(), &before = twin.expert(0)->parameters();
     ASSERT_EQ(now.size(), before.size());
     double moved = 0, size = 0;
     for (size_t k = 0; k < now.size(); ++k) {
@@ -66,7 +66,7 @@ TEST(DenoiserTrainer, BranchCopiesEverything) {
     EXPECT_GT(moved, 0);
     EXPECT_LT(moved, 0.01 * size) << "expert " << i << " did not start from the shared weights";
   }
-  EXPECT_NE(trainer.expert(0).parameters()[0].value.to_vector(), trainer.expert(1).parameters()[0].value.to_vector());
+  EXPECT_NE(trainer.expert(0)->parameters()[0].value.to_vector(), trainer.expert(1)->parameters()[0].value.to_vector());
 }
 
 TEST(DenoiserTrainer, EveryExpertGetsItsShare) {

@@ -50,7 +50,7 @@ TEST_F(WritePipelineTest, HoldsTheMovingAverages) {
   EXPECT_EQ(directory.defaults().guidance, std::vector{config_.sampling.guidance});
   for (int i = 0; i < 3; ++i) {
     TensorStore store(directory.expert_folder(i));
-    for (const Parameter& p : trainer_->expert(i).averages()) {
+    for (const Parameter& p : trainer_->expert(i)->averages()) {
       const Tensor stored = store.get(p.name, p.value.shape());
       EXPECT_EQ(stored.dtype(), DType::bf16);
       const auto wanted = p.value.to_vector(), got = stored.to_vector();
@@ -68,8 +68,8 @@ TEST_F(WritePipelineTest, CanBeStartedFrom) {
   config.denoiser.transformer = {};  // the start says what the networks are
   DenoiserTrainer again(config, data_, DType::f32);
   ASSERT_EQ(again.experts(), 3);
-  const auto wanted = trainer_->expert(2).averages()[5].value.to_vector(),
-             got = again.expert(2).parameters()[5].value.to_vector();
+  const auto wanted = trainer_->expert(2)->averages()[5].value.to_vector(),
+             got = again.expert(2)->parameters()[5].value.to_vector();
   for (size_t k = 0; k < wanted.size(); ++k) EXPECT_NEAR(got[k], wanted[k], 0.01 * std::abs(wanted[k]));
   again.step(0, means_);
 

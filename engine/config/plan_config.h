@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "engine/config/visitor.h"
+
+namespace baton {
+
+// The options of `baton plan`; what each means stands in visit() (plan_config.cpp). Zero or empty: as the training
+// config says, or chosen.
+enum class PlannedRecompute { as_configured, none, selective, full };
+enum class PlannedText { trained, cached };
+enum class PlannedOrder { one_f_one_b, gpipe };
+
+struct PlanConfig {
+  std::string train_config;  // positional: of `baton train`, kind denoiser
+  std::string gpt;
+  std::string machine;
+  std::string mesh;
+  bool search = false;
+  int64_t ranks = 0;
+  int64_t global_batch = 0;
+  int64_t micro_batch = 0;
+  int64_t interleave = 1;
+  PlannedOrder order = PlannedOrder::one_f_one_b;
+  PlannedRecompute recompute = PlannedRecompute::as_configured;
+  bool sequence_parallel = false;
+  int64_t zero = 0;
+  int64_t tokens = 0;
+  PlannedText text = PlannedText::trained;
+  bool calibrate = false;
+  bool json = false;
+};
+
+void visit(ConfigVisitor& v, PlanConfig& config);
+
+// Throws InputError when options do not go together or one is missing.
+void resolve(PlanConfig& config);
+
+}  // namespace baton

@@ -1,0 +1,175 @@
+#include "engine/plan/plan_dit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/core/error.h"
+#include "engine/plan/dit_activations.h"
+#include "engine/plan/dit_block.h"
+#include "engine/plan/dit_flops.h"
+#include "engine/plan/dit_shares.h"
+#include "engine/plan/schedule.h"
+#include "engine/plan/step_time.h"
+
+namespace baton {
+namespace {
+
+constexpr double f32 = 4;
+constexpr double bucket_bytes = f32 * (1 << 20);  // engine/train/flat_parameters.cpp
+
+// One group of experts: those that it holds, and how its ranks run a step.
+struct ExpertGroup {
+  DitModel model;  // shares: of its experts, together 1
+  Execution execution;
+};
+
+double stage_blocks(const DitModel& m, const Execution& e) {
+  return std::ceil(static_cast<double>(m.transformer.num_layers) / e.size(Axis::pp));
+}
+
+double replicas(const Execution& e) { return e.size(Axis::dp) * e.size(Axis::ring) * e.size(Axis::ulysses); }
+double divided(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? replicas(e) : 1; }
+
+// Of one rank: those that Muon updates, and those that AdamW does.
+struct RankParameters {
+  double muon = 0, adamw = 0;
+  double all() const { return muon + adamw; }
+};
+
+RankParameters rank_parameters(const DitModel& m, const Execution& e) {
+  const DitParameters p = parameters_of(m.transformer);
+  const auto experts = static_cast<double>(m.experts());
+  const double t = e.size(Axis::tp), blocks = stage_blocks(m, e);
+  double matrices = experts * blocks * p.block_matrices / t;
+  double others = experts * (blocks * (p.block_sharded / t + p.block_whole) + p.outside);
+  if (m.text_encoder) {
+    matrices += parameters_of(*m.text_encoder).block_matrices;
+    others += parameters_of(*m.text_encoder).others;
+  }
+  return m.muon ? RankParameters{matrices, others} : RankParameters{0, matrices + others};
+}
+
+// What the blocks of the first stage keep, and the copies of their weights, for all micro-batches in flight.
+double block_bytes(const DitModel& m, const Execution& e, Recompute recompute) {
+  return stage_blocks(m, e) * micro_batches_in_flight(e) * dit_block_activations(m, e, recompute);
+}
+
+MemoryPlan memory_of(const DitModel& m, const Execution& e) {
+  const RankParameters p = rank_parameters(m, e);
+  const DitShares s(m, e);
+  // Gradients are summed over the replicas at the last micro-batch alone, so ZeRO-2 can divide those of one only.
+  const double gradient_share = e.zero == 3 || (e.zero == 2 && e.micro_batches == 1) ? replicas(e) : 1;
+  MemoryPlan memory{.weights = f32 * p.all() / divided(e, 3),
+                    .gradients = f32 * p.all() / gradient_share,
+                    .optimizer = (f32 * p.muon + 2 * f32 * p.adamw + (m.ema ? f32 * p.all() : 0)) / divided(e, 1)};
+  const double in_flight = micro_batches_in_flight(e);
+  memory.compute_weights = stage_blocks(m, e) * in_flight * dit_block_weight_copies(m, e, e.recompute) *
+                           static_cast<double>(std::min(m.experts(), e.micro_batch));
+  memory.activations = block_bytes(m, e, e.recompute);
+  for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
+    memory.activations_if[static_cast<int>(mode)] = block_bytes(m, e, mode);
+  memory.activations_outside = in_flight * (dit_activations_outside(m, e) + text_encoder_activations(m, e));
+  memory.working = dit_block_working(m, e);
+  if (s.t > 1) memory.buffers += s.bytes * s.entered();
+  if (s.u > 1) memory.buffers += 2 * s.bytes * s.column();
+  if (s.r > 1) memory.buffers += 2 * (2 * s.bytes + 2 * f32) * s.column();
+  if (e.size(Axis::pp) > 1) memory.buffers += 2 * f32 * s.residual();
+  if (replicas(e) > 1) memory.buffers += 2 * bucket_bytes;
+  if (e.zero == 3) memory.buffers += 2 * f32 * parameters_of(m.transformer).block() / s.t;  // this block and the next
+  return memory;
+}
+
+// Five Newton-Schulz iterations of a matrix [r, c] with r <= c: s = x x^T, polynomial of s, times x.
+double orthogonalize_flops(double r, double c) { return 5 * (4 * r * r * c + 2 * r * r * r); }
+
+double muon_flops(const DitModel& m, const Execution& e) {
+  if (!m.muon) return 0;
+  const auto d = static_cast<double>(m.transformer.inner_dim()), f = static_cast<double>(m.transformer.ffn_dim);
+  const double block = 8 * orthogonalize_flops(d, d) + 2 * orthogonalize_flops(std::min(d, f), std::max(d, f));
+  return static_cast<double>(m.experts()) * stage_blocks(m, e) * block / e.size(Axis::tp) / divided(e, 1);
+}
+
+StepWork work_of(const DitModel& m, const Execution& e, const Machine& machine) {
+  // A micro-batch is divided among the experts that its noise levels fall to.
+  const int64_t used = std::min(m.experts(), e.micro_batch);
+  Execution one = e;
+  one.micro_batch = (e.micro_batch + used - 1) / used;
+  const auto times = static_cast<double>(e.micro_batch) / static_cast<double>(one.micro_batch);
+  const RankParameters p = rank_parameters(m, e);
+  const double state = f32 * (m.ema ? 9 : 7);  // read and written by AdamW: weight, gradient, moments, average
+  return {.block = times * dit_block_cost(m, one, machine),
+          .blocks = stage_blocks(m, e),
+          .first = times * dit_ends_cost(m, one, machine),
+          .stage_bytes = f32 * DitShares(m, e).residual(),
+          .gradient_bytes = f32 * p.all(),
+          .replicas = place_of(e.mesh, {Axis::dp, Axis::ring, Axis::ulysses}, machine.devices),
+          .optimizer_bytes = (state + f32) * p.all() / divided(e, 1),
+          .optimizer_flops = muon_flops(m, e)};
+}
+
+void check_fits(const DitModel& m, const DitRun& run) {
+  const WanTransformerConfig& c = m.transformer;
+  const int64_t tp = run.mesh.size(Axis::tp), ep = run.mesh.size(Axis::ep), pp = run.mesh.size(Axis::pp);
+  check(run.mesh.size(Axis::cfg) == 1, "plan: axis cfg divides guidance, which training does not have; leave it out");
+  check(c.num_attention_heads % tp == 0 && c.ffn_dim % tp == 0,
+        "plan: {} heads and a feed-forward width of {} cannot be shared by tp={}", c.num_attention_heads, c.ffn_dim,
+        tp);
+  check(m.experts() % ep == 0, "plan: {} experts cannot be divided into ep={} groups", m.experts(), ep);
+  check(pp * run.interleave <= c.num_layers, "plan: {} blocks for pp={} stages of interleave={} pieces", c.num_layers,
+        pp, run.interleave);
+  check(!run.sequence_parallel || tp > 1, "plan: sequence parallelism shares tokens over tp, but the mesh has tp=1");
+  check(m.tokens >= run.mesh.size(Axis::ring) * run.mesh.size(Axis::ulysses),
+        "plan: {} tokens for ring={} times ulysses={} ranks", m.tokens, run.mesh.size(Axis::ring),
+        run.mesh.size(Axis::ulysses));
+}
+
+std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run) {
+  const int groups = run.mesh.size(Axis::ep);
+  const int64_t each = m.experts() / groups;
+  std::vector<double> loads(groups, 0.0);
+  for (int64_t i = 0; i < m.experts(); ++i) loads[i / each] += m.shares[i];
+  const Mesh mesh(run.mesh, static_cast<int>(run.ranks), loads);
+  std::vector<ExpertGroup> result;
+  for (int g = 0; g < groups; ++g) {
+    ExpertGroup group{m,
+                      {.interleave = run.interleave,
+                       .order = run.order,
+                       .recompute = run.recompute,
+                       .sequence_parallel = run.sequence_parallel,
+                       .zero = run.zero}};
+    group.model.shares.assign(each, 1.0 / static_cast<double>(each));
+    Execution& e = group.execution;
+    e.mesh.sizes = run.mesh.sizes;
+    e.mesh.sizes[static_cast<int>(Axis::ep)] = 1;
+    e.mesh.sizes[static_cast<int>(Axis::dp)] = mesh.replicas()[g];
+    const double samples = std::ceil(static_cast<double>(run.batch) * loads[g] / e.size(Axis::dp));
+    e.micro_batch = std::min(run.micro_batch, std::max<int64_t>(1, static_cast<int64_t>(samples)));
+    e.micro_batches = std::max<int64_t>(1, std::llround(std::ceil(samples / static_cast<double>(e.micro_batch))));
+    result.push_back(std::move(group));
+  }
+  return result;
+}
+
+}  // namespace
+
+Plan plan_dit(const DitModel& m, const DitRun& run, const Machine& machine) {
+  check_fits(m, run);
+  Plan plan{.ranks = run.ranks};
+  for (const ExpertGroup& group : groups_of(m, run)) {
+    const Execution& e = group.execution;
+    const MemoryPlan memory = memory_of(group.model, e);
+    const TimePlan time = step_time(work_of(group.model, e, machine), e, machine, m.compute);
+    if (memory.peak() > plan.memory.peak()) plan.memory = memory;
+    if (time.step() > plan.time.step()) {
+      plan.time = time;
+      plan.execution = e;
+    }
+  }
+  plan.time.model_flops = dit_step_flops(m, static_cast<double>(run.batch), Recompute::off);
+  plan.time.hardware_flops = dit_step_flops(m, static_cast<double>(run.batch), run.recompute);
+  plan.peak_flops = machine.peak(m.compute) * static_cast<double>(run.ranks);
+  return plan;
+}
+
+}  // namespace baton

@@ -1,0 +1,130 @@
+#include "engine/plan/search.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "engine/core/error.h"
+
+namespace baton {
+namespace {
+
+std::vector<int> divisors(int64_t n) {
+  std::vector<int> found;
+  for (int64_t i = 1; i <= n; ++i)
+    if (n % i == 0) found.push_back(static_cast<int>(i));
+  return found;
+}
+
+MeshSpec with_axes(std::initializer_list<std::pair<Axis, int>> sizes) {
+  MeshSpec mesh;
+  for (const auto& [axis, size] : sizes) mesh.sizes[static_cast<int>(axis)] = size;
+  return mesh;
+}
+
+// Of two plans the better one: one that fits, then the faster, or of two that do not fit the smaller.
+bool better(const Plan& a, const Plan& b, const Machine& machine) {
+  const bool fits = a.fits(machine);
+  if (fits != b.fits(machine)) return fits;
+  return fits ? a.time.step() < b.time.step() : a.memory.peak() < b.memory.peak();
+}
+
+template <typename Run>
+class Best {
+ public:
+  explicit Best(const Machine& machine) : machine_(machine) {}
+
+  void consider(const Run& run, const Plan& plan) {
+    if (!best_ || better(plan, best_->plan, machine_)) best_ = {run, plan};
+  }
+  const std::optional<Found<Run>>& best() const { return best_; }
+
+ private:
+  const Machine& machine_;
+  std::optional<Found<Run>> best_;
+};
+
+constexpr Recompute modes[] = {Recompute::off, Recompute::selective, Recompute::full};
+
+std::vector<bool> sequence_parallel_choices(int tp) {
+  return tp > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
+}
+
+std::optional<Found<DitRun>> best_on(const MeshSpec& mesh, const DitModel& m, int64_t ranks, int64_t batch,
+                                     const Machine& machine) {
+  Best<DitRun> best(machine);
+  const int64_t most = std::min<int64_t>(batch, 64);
+  for (const bool sequence_parallel : sequence_parallel_choices(mesh.size(Axis::tp)))
+    for (int64_t zero = 0; zero <= 3; ++zero)
+      for (const Recompute recompute : modes)
+        for (int64_t micro = 1; micro <= most; micro *= 2) {
+          const DitRun run{.mesh = mesh,
+                           .ranks = ranks,
+                           .batch = batch,
+                           .micro_batch = micro,
+                           .recompute = recompute,
+                           .sequence_parallel = sequence_parallel,
+                           .zero = zero};
+          const Plan plan = plan_dit(m, run, machine);
+          best.consider(run, plan);
+          if (!plan.fits(machine)) break;  // larger ones need more
+        }
+  return best.best();
+}
+
+template <typename Run>
+void sort_best_first(std::vector<Found<Run>>& found, const Machine& machine) {
+  std::ranges::sort(found, [&](const auto& a, const auto& b) { return better(a.plan, b.plan, machine); });
+  const auto end = std::ranges::find_if(found, [&](const auto& f) { return !f.plan.fits(machine); });
+  found.erase(std::max(end, found.begin() + std::min<size_t>(1, found.size())), found.end());
+}
+
+}  // namespace
+
+std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t batch, const Machine& machine) {
+  const WanTransformerConfig& c = m.transformer;
+  std::vector<Found<DitRun>> found;
+  for (const int ep : m.experts() > 1 ? std::vector<int>{1, static_cast<int>(m.experts())} : std::vector<int>{1})
+    for (const int tp : divisors(machine.devices))
+      for (const int ulysses : divisors(ranks))
+        for (const int ring : divisors(ranks / ulysses))
+          for (const int pp : divisors(ranks / ulysses / ring)) {
+            const int64_t cell = int64_t{tp} * ulysses * ring * pp;
+            if (ranks % cell != 0 || ranks / cell < ep) continue;
+            if (c.num_attention_heads % tp != 0 || c.ffn_dim % tp != 0 || c.num_attention_heads % (tp * ulysses) != 0)
+              continue;
+            if (c.num_layers % pp != 0 || m.tokens < ulysses * ring) continue;
+            const MeshSpec mesh = with_axes(
+                {{Axis::ep, ep}, {Axis::pp, pp}, {Axis::ring, ring}, {Axis::ulysses, ulysses}, {Axis::tp, tp}});
+            if (ranks / cell / ep > batch) continue;
+            if (auto best = best_on(mesh, m, ranks, batch, machine)) found.push_back(*best);
+          }
+  sort_best_first(found, machine);
+  return found;
+}
+
+std::vector<Found<Execution>> search_gpt(const GptModel& m, int64_t ranks, int64_t batch, const Machine& machine) {
+  std::vector<Found<Execution>> found;
+  for (const int tp : divisors(machine.devices))
+    for (const int pp : divisors(m.layers)) {
+      const int64_t cell = int64_t{tp} * pp;
+      if (ranks % cell != 0 || m.heads % tp != 0 || batch % (ranks / cell) != 0) continue;
+      const int64_t replica = batch / (ranks / cell);
+      Best<Execution> best(machine);
+      for (const bool sequence_parallel : sequence_parallel_choices(tp))
+        for (const Recompute recompute : modes)
+          for (const int interleave : pp > 1 ? divisors(m.layers / pp) : std::vector<int>{1}) {
+            if (interleave > 1 && replica % pp != 0) continue;
+            Execution e{.mesh = with_axes({{Axis::pp, pp}, {Axis::dp, static_cast<int>(ranks / cell)}, {Axis::tp, tp}}),
+                        .interleave = interleave,
+                        .recompute = recompute,
+                        .sequence_parallel = sequence_parallel};
+            e = with_best_micro_batch(m, e, replica, machine);
+            best.consider(e, plan_gpt(m, e, machine));
+          }
+      if (best.best()) found.push_back(*best.best());
+    }
+  sort_best_first(found, machine);
+  return found;
+}
+
+}  // namespace baton

@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/comm/local.h"
+#include "engine/ops/view.h"
+#include "engine/train/denoiser_trainer.h"
+#include "tests/ops/op_test.h"
+#include "tests/train/training_fixture.h"
+
+// Ten training steps on several ranks against the same on one: losses, weights, averages and validation.
+namespace baton {
+namespace {
+
+using namespace test;
+
+struct Case {
+  const char* mesh;
+  int zero = 0;
+  bool sequence_parallel = false;
+  int64_t batch = 8;
+  int64_t micro_batch = 0;
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.mesh << " zero " << c.zero << (c.sequence_parallel ? " +sp" : "") << " batch " << c.batch << " micro "
+       << c.micro_batch;
+}
+
+TrainConfig config_of(const Case& c) {
+  TrainConfig config = tiny_denoiser();  // branches into three experts before step 5
+  config.batch = c.batch;
+  config.micro_batch = c.micro_batch;
+  config.zero = c.zero;
+  return config;
+}
+
+struct Outcome {
+  std::vector<double> losses, norms;
+  Json before, after;  // validation
+  Parameters text_averages;
+  std::vector<Parameters> expert_averages;  // empty: another group's
+};
+
+Outcome ten_steps(const Case& c, const Layout& layout) {
+  RandomLatents data;
+  DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
+  Outcome outcome;
+  for (int64_t step = 0; step < 10; ++step) {
+    if (step == 4) outcome.before = trainer.validate();
+    MetricMeans means;
+    trainer.step(step, means);
+    outcome.losses.push_back(means.mean("loss"));
+    outcome.norms.push_back(means.mean("gradient_norm.text_encoder"));
+  }
+  outcome.after = trainer.validate();
+  outcome.text_averages = trainer.text_encoder().averages();
+  for (int i = 0; i < trainer.experts(); ++i)
+    outcome.expert_averages.push_back(trainer.expert(i) ? trainer.expert(i)->averages() : Parameters());
+  return outcome;
+}
+
+Tensor share_of(const Tensor& whole, Shard shard, const Group& tp) {
+  if (shard == Shard::whole) return whole;
+  const int dim = shard == Shard::column ? 0 : 1;
+  const int64_t share = whole.dim(dim) / tp.size();
+  return contiguous(narrow(whole, dim, tp.rank() * share, share));
+}
+
+void expect_same(const Parameters& mine, const Parameters& one, const Group& tp) {
+  if (mine.empty()) return;
+  ASSERT_EQ(mine.size(), one.size());
+  for (size_t i = 0; i < one.size(); ++i)
+    expect_close(mine[i].value, share_of(one[i].value, mine[i].shard, tp).to_vector(), 1e-4, one[i].name.c_str());
+}
+
+class ParallelTraining : public testing::TestWithParam<Case> {};
+
+TEST_P(ParallelTraining, IsTrainingOnOneRank) {
+  const Case c = GetParam();
+  const Outcome one = ten_steps(c, {});
+  const MeshSpec spec = parse_mesh(c.mesh);
+  run_ranks(spec.ranks(), {}, [&](Group& world) {
+    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
+                        c.sequence_parallel);
+    const Outcome mine = ten_steps(c, layout);
+    for (size_t i = 0; i < one.losses.size(); ++i) {
+      EXPECT_NEAR(mine.losses[i] / one.losses[i], 1, 1e-4) << "step " << i;
+      EXPECT_NEAR(mine.norms[i] / one.norms[i], 1, 1e-3) << "step " << i;
+    }
+    for (const auto& [a, b] : {std::pair{mine.before, one.before}, {mine.after, one.after}})
+      EXPECT_NEAR(a["loss"].get<double>() / b["loss"].get<double>(), 1, 1e-4);
+    expect_same(mine.text_averages, one.text_averages, alone());
+    for (size_t i = 0; i < one.expert_averages.size(); ++i)
+      expect_same(mine.expert_averages[i], one.expert_averages[i], layout.on(Axis::tp));
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
+                         testing::Values(Case{"dp=2"}, Case{"dp=2", 1}, Case{"dp=2", 2}, Case{"dp=3", 2},
+                                         Case{"dp=2", 0, false, 8, 4}, Case{"dp=2", 2, false, 8, 4},
+                                         Case{"dp=3", 1, false, 2},  // ranks without a sample
+                                         Case{"tp=2"}, Case{"tp=2", 0, true}, Case{"tp=2,dp=2", 2, true},
+                                         Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"},
+                                         Case{"ep=1:2"}, Case{"ep=2:1", 1}, Case{"ep=1:2,tp=2", 2, true},
+                                         Case{"ep=2,ulysses=2"}));
+
+}  // namespace
+}  // namespace baton
