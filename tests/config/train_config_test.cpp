@@ -37,6 +37,7 @@ TEST(TrainConfig, ReadsTheShippedConfigs) {
 
 TEST(TrainConfig, PrintsWhatReadsBack) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(configs)) {
+    if (entry.path().parent_path().filename() == "machines") continue;
     if (entry.path().extension() != ".yaml" || entry.path().parent_path().filename() == "sample") continue;
     SCOPED_TRACE(entry.path());
     const std::string printed = print_config(read_config<TrainConfig>(entry.path()));
