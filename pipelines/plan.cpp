@@ -33,18 +33,14 @@ void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const
   check(!found.empty(), "plan: no mesh divides the model and the batch over these ranks; try another --ranks");
   Json list = Json::array();
   std::vector<Plan> plans;
-  std::vector<std::string> meshes;
-  for (const Found<Run>& f : found) {
-    if (plans.size() == listed) break;
-    plans.push_back(f.plan);
-    meshes.push_back(to_string(f.run.mesh));
-    list.push_back(to_json(f.plan, machine));
-    list.back()["mesh"] = meshes.back();
+  for (size_t i = 0; i < std::min(found.size(), listed); ++i) {
+    plans.push_back(found[i].plan);
+    list.push_back(to_json(found[i].plan, machine));
   }
   if (config.json)
     std::cout << list.dump(2) << "\n";
   else
-    std::cout << describe(plans, meshes, machine);
+    std::cout << describe(plans, machine);
 }
 
 // The mesh with its replicas filled in, and the number of ranks.
@@ -66,7 +62,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
   Execution e{.mesh = filled_mesh(config),
               .micro_batch = config.micro_batch,
               .interleave = config.interleave,
-              .order = static_cast<PipelineOrder>(config.order == PlannedOrder::one_f_one_b),
+              .order = static_cast<PipelineOrder>(config.order),
               .recompute = recompute_of(config.recompute, Recompute::off),
               .sequence_parallel = config.sequence_parallel,
               .zero = config.zero};
@@ -130,7 +126,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   }
   DitRun run{.mesh = parse_mesh(config.mesh),
              .batch = batch,
-             .order = static_cast<PipelineOrder>(config.order == PlannedOrder::one_f_one_b),
+             .order = static_cast<PipelineOrder>(config.order),
              .interleave = config.interleave,
              .recompute = recompute_of(config.recompute, train.recompute),
              .sequence_parallel = config.sequence_parallel,

@@ -65,7 +65,7 @@ Json to_json(const Plan& plan, const Machine& machine) {
       communication[std::string(name(static_cast<Axis>(axis)))] = t.communication[axis];
   return {{"machine", machine.name},
           {"ranks", plan.ranks},
-          {"mesh", to_string(plan.execution.mesh)},
+          {"mesh", plan.mesh},
           {"micro_batch", plan.execution.micro_batch},
           {"micro_batches", plan.execution.micro_batches},
           {"recompute", word(plan.execution.recompute)},
@@ -101,17 +101,16 @@ Json to_json(const Plan& plan, const Machine& machine) {
 std::string describe(const Plan& plan, const Machine& machine) {
   const Execution& e = plan.execution;
   return fmt::format("{} ranks of {}, mesh {}: {} micro-batches of {}, recomputation {}, ZeRO {}{}\n\n{}\n{}\n{}\n",
-                     plan.ranks, machine.name, to_string(e.mesh), e.micro_batches, e.micro_batch, word(e.recompute),
-                     e.zero, e.sequence_parallel ? ", sequence parallel" : "", memory_table(plan, machine),
-                     time_table(plan), fmt::join(advice(plan, machine), "\n"));
+                     plan.ranks, machine.name, plan.mesh, e.micro_batches, e.micro_batch, word(e.recompute), e.zero,
+                     e.sequence_parallel ? ", sequence parallel" : "", memory_table(plan, machine), time_table(plan),
+                     fmt::join(advice(plan, machine), "\n"));
 }
 
-std::string describe(const std::vector<Plan>& plans, const std::vector<std::string>& meshes, const Machine& machine) {
+std::string describe(const std::vector<Plan>& plans, const Machine& machine) {
   std::string text = fmt::format("{:<28}{:>6}{:>11}{:>6}{:>4}{:>10}{:>11}{:>8}{:>8}\n", "mesh", "micro", "recompute",
                                  "ZeRO", "SP", "GiB", "s / step", "MFU %", "waits %");
-  for (size_t i = 0; i < plans.size(); ++i) {
-    const Plan& p = plans[i];
-    text += fmt::format("{:<28}{:>6}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", meshes[i],
+  for (const Plan& p : plans) {
+    text += fmt::format("{:<28}{:>6}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", p.mesh,
                         p.execution.micro_batch, word(p.execution.recompute), p.execution.zero,
                         p.execution.sequence_parallel ? "yes" : "", p.memory.peak() / gib, p.time.step(), 100 * p.mfu(),
                         100 * p.time.idle / p.time.step(), p.fits(machine) ? "" : "  does not fit");

@@ -13,6 +13,6 @@ Json to_json(const Plan& plan, const Machine& machine);
 std::string describe(const Plan& plan, const Machine& machine);
 
 // One line for each mesh.
-std::string describe(const std::vector<Plan>& plans, const std::vector<std::string>& meshes, const Machine& machine);
+std::string describe(const std::vector<Plan>& plans, const Machine& machine);
 
 }  // namespace baton

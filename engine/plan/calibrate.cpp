@@ -3,9 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <cstring>
-#include <vector>
 
 #include "engine/tensor/tensor.h"
 #include "kernels/convert.h"
@@ -36,25 +35,23 @@ double gemm_seconds(int64_t size, DType dtype) {
   return seconds_of([&] { kernels::cpu::gemm({.a = a.view(), .b = b.view(), .c = c.view()}); });
 }
 
-// seconds per FLOP = (1 + h 3 / n) / rate for cubes of size n: a straight line in 3 / n.
+// The rate of a cube of size n is rate / (1 + h 3 / n); h from how much slower than the largest the others are.
 struct GemmFit {
   double rate, half_size;
 };
 
 GemmFit fit_gemm(DType dtype) {
-  double count = 0, x = 0, y = 0, xx = 0, xy = 0;
-  for (const int64_t size : {192, 384, 768, 1536}) {
+  const auto rate_of = [dtype](int64_t size) {
     const auto n = static_cast<double>(size);
-    const double per_flop = gemm_seconds(size, dtype) / (2 * n * n * n);
-    count += 1;
-    x += 3 / n;
-    y += per_flop;
-    xx += 9 / (n * n);
-    xy += 3 / n * per_flop;
-  }
-  const double slope = std::max(0.0, (count * xy - x * y) / (count * xx - x * x));
-  const double base = (y - slope * x) / count;
-  return {1 / base, slope / base};
+    return 2 * n * n * n / gemm_seconds(size, dtype);
+  };
+  constexpr int64_t largest = 1536;
+  constexpr std::array<int64_t, 3> sizes{128, 256, 512};
+  const double best = rate_of(largest);
+  double half_size = 0;
+  for (const int64_t size : sizes)
+    half_size += std::max(0.0, (best / rate_of(size) - 1) * static_cast<double>(size) / 3) / sizes.size();
+  return {best * (1 + half_size * 3 / largest), half_size};
 }
 
 double copy_bytes_per_second() {

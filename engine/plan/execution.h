@@ -5,9 +5,9 @@
 
 namespace baton {
 
-// In which order a pipeline stage works on its micro-batches: GPipe all forward, then all backward; 1F1B alternates as
-// soon as it can, over one or several (`interleave`) pieces of the stack.
-enum class PipelineOrder { gpipe, one_f_one_b };
+// In which order a pipeline stage works on its micro-batches: 1F1B alternates forward and backward as soon as it can,
+// over one or several (`interleave`) pieces of the stack; GPipe does all forward, then all backward.
+enum class PipelineOrder { one_f_one_b, gpipe };
 
 // How a step is run. The mesh is that of one group of experts, with its number of replicas as dp.
 struct Execution {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 
 #include "engine/plan/execution.h"
 #include "engine/plan/machine.h"
@@ -34,7 +35,8 @@ struct TimePlan {
 };
 
 struct Plan {
-  Execution execution;
+  std::string mesh;     // with the replicas of every group of experts
+  Execution execution;  // of the slowest group
   int64_t ranks = 1;
   MemoryPlan memory;
   TimePlan time;

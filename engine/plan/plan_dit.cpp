@@ -124,14 +124,18 @@ void check_fits(const DitModel& m, const DitRun& run) {
         run.mesh.size(Axis::ulysses));
 }
 
-std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run) {
-  const int groups = run.mesh.size(Axis::ep);
-  const int64_t each = m.experts() / groups;
+// The share of the samples that falls to each group.
+std::vector<double> loads_of(const DitModel& m, int64_t groups) {
   std::vector<double> loads(groups, 0.0);
-  for (int64_t i = 0; i < m.experts(); ++i) loads[i / each] += m.shares[i];
-  const Mesh mesh(run.mesh, static_cast<int>(run.ranks), loads);
+  for (int64_t i = 0; i < m.experts(); ++i) loads[i * groups / m.experts()] += m.shares[i];
+  return loads;
+}
+
+std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run, const std::vector<double>& loads,
+                                   const Mesh& mesh) {
+  const auto each = static_cast<size_t>(m.experts()) / loads.size();
   std::vector<ExpertGroup> result;
-  for (int g = 0; g < groups; ++g) {
+  for (size_t g = 0; g < loads.size(); ++g) {
     ExpertGroup group{m,
                       {.interleave = run.interleave,
                        .order = run.order,
@@ -155,8 +159,10 @@ std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run) {
 
 Plan plan_dit(const DitModel& m, const DitRun& run, const Machine& machine) {
   check_fits(m, run);
-  Plan plan{.ranks = run.ranks};
-  for (const ExpertGroup& group : groups_of(m, run)) {
+  const std::vector<double> loads = loads_of(m, run.mesh.size(Axis::ep));
+  const Mesh mesh(run.mesh, static_cast<int>(run.ranks), loads);
+  Plan plan{.mesh = mesh.describe(), .ranks = run.ranks};
+  for (const ExpertGroup& group : groups_of(m, run, loads, mesh)) {
     const Execution& e = group.execution;
     const MemoryPlan memory = memory_of(group.model, e);
     const TimePlan time = step_time(work_of(group.model, e, machine), e, machine, m.compute);

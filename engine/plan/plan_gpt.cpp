@@ -85,7 +85,7 @@ double hardware_flops(const GptModel& m, Recompute recompute, double batch) {
 Plan plan_gpt(const GptModel& m, const Execution& e, const Machine& machine) {
   check_divides(m, e);
   const double batch = static_cast<double>(e.micro_batch * e.micro_batches) * e.size(Axis::dp);
-  Plan plan{.execution = e, .ranks = e.mesh.ranks(), .memory = memory_of(m, e)};
+  Plan plan{.mesh = to_string(e.mesh), .execution = e, .ranks = e.mesh.ranks(), .memory = memory_of(m, e)};
   plan.time = step_time(work_of(m, e, machine), e, machine, DType::bf16);
   plan.time.model_flops = m.model_flops(batch);
   plan.time.hardware_flops = hardware_flops(m, e.recompute, batch);

@@ -12,6 +12,7 @@
 #include "pipelines/generate.h"
 #include "pipelines/inspect.h"
 #include "pipelines/picture_file.h"
+#include "pipelines/plan.h"
 #include "pipelines/runtime.h"
 #include "pipelines/train.h"
 #include "tools/baton/flags.h"
@@ -153,6 +154,23 @@ Command add_inspect(CLI::App& program) {
   return {app, [config] { return run_inspect(*config); }};
 }
 
+Command add_plan(CLI::App& program) {
+  CLI::App* app = program.add_subcommand(
+      "plan", "say how much memory and time training takes on a described machine, and on which mesh");
+  const std::shared_ptr<Flags> flags = add_flags<PlanConfig>(*app);
+  const auto train = std::make_shared<std::string>();
+  app->add_option("CONFIG", *train, "a config of baton train, for example configs/train/denoiser.yaml");
+  app->footer(
+      "baton plan configs/train/denoiser.yaml --machine configs/machines/h100-80g.yaml --ranks 8 --search\n"
+      "baton plan --calibrate > here.yaml");
+  return {app, [flags, train] {
+            PlanConfig config = configured<PlanConfig>(*flags);
+            config.train_config = *train;
+            resolve(config);
+            return run_plan(config);
+          }};
+}
+
 // CLI11's own messages, and for an unknown word the nearest one that there is.
 std::string explain(const CLI::App& program, const CLI::ParseError& error) {
   const auto chosen = program.get_subcommands();
@@ -177,7 +195,8 @@ int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
   program.set_version_flag("--version", std::string("baton ") + BATON_VERSION);
-  std::vector<Command> commands{add_generate(program), add_train(program), add_evaluate(program), add_dataset(program), add_inspect(program)};
+  std::vector<Command> commands{add_generate(program), add_train(program),   add_evaluate(program),
+                                add_dataset(program),  add_inspect(program), add_plan(program)};
   for (const Command& command : commands) command.app->allow_extras(false);
   try {
     program.parse(argc, argv);
