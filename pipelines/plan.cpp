@@ -65,7 +65,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
               .order = static_cast<PipelineOrder>(config.order),
               .recompute = recompute_of(config.recompute, Recompute::off),
               .sequence_parallel = config.sequence_parallel,
-              .zero = config.zero};
+              .zero = std::max<int64_t>(0, config.zero)};
   const int64_t dp = e.mesh.size(Axis::dp), micro = std::max<int64_t>(1, config.micro_batch);
   check(config.global_batch % (dp * micro) == 0,
         "plan: --global-batch {} cannot be divided into dp={} times --micro-batch {}", config.global_batch, dp, micro);
@@ -130,7 +130,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
              .interleave = config.interleave,
              .recompute = recompute_of(config.recompute, train.recompute),
              .sequence_parallel = config.sequence_parallel,
-             .zero = config.zero};
+             .zero = config.zero >= 0 ? config.zero : train.zero};
   run.ranks = config.ranks > 0 ? config.ranks : run.mesh.ranks();
   const int64_t whole = std::max<int64_t>(1, batch * run.mesh.cell() / run.ranks);  // of a replica
   run.micro_batch = config.micro_batch > 0 ? config.micro_batch : train.micro_batch > 0 ? train.micro_batch : whole;

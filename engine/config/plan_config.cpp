@@ -18,7 +18,8 @@ void visit(ConfigVisitor& v, PlanConfig& c) {
   v.choice("recompute", c.recompute, {"auto", "none", "selective", "full"},
            "what is computed again in the backward pass; auto: as the config says (GPT: none)");
   v("sequence_parallel", c.sequence_parallel, "share the tokens over tp where matrices are not sharded");
-  v("zero", c.zero, "divide over the replicas 1: optimizer state, 2: gradients too, 3: weights too", {0, 3});
+  v("zero", c.zero, "divide over the replicas 1: optimizer state, 2: gradients too, 3: weights too; -1: as configured",
+    {-1, 3});
   v("tokens", c.tokens, "of a picture or video (default: from data.size)", {0, 1 << 26});
   v.choice("text", c.text, {"trained", "cached"},
            "the text encoder is trained along, or its states were stored before");

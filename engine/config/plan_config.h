@@ -6,8 +6,8 @@
 
 namespace baton {
 
-// The options of `baton plan`; what each means stands in visit() (plan_config.cpp). Zero or empty: as the training
-// config says, or chosen.
+// The options of `baton plan`; what each means stands in visit() (plan_config.cpp). Zero, -1 or
+// empty: as the training config says, or chosen.
 enum class PlannedRecompute { as_configured, none, selective, full };
 enum class PlannedText { trained, cached };
 enum class PlannedOrder { one_f_one_b, gpipe };
@@ -25,7 +25,7 @@ struct PlanConfig {
   PlannedOrder order = PlannedOrder::one_f_one_b;
   PlannedRecompute recompute = PlannedRecompute::as_configured;
   bool sequence_parallel = false;
-  int64_t zero = 0;
+  int64_t zero = -1;
   int64_t tokens = 0;
   PlannedText text = PlannedText::trained;
   bool calibrate = false;

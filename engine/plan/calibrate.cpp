@@ -14,11 +14,11 @@
 namespace baton {
 namespace {
 
-// The fastest of some runs, in about a third of a second.
+// The fastest of some runs, in about a fifth of a second.
 template <typename Work>
 double seconds_of(const Work& work) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::duration<double> enough(0.3);
+  constexpr std::chrono::duration<double> enough(0.2);
   work();
   double best = 1e30;
   for (const auto start = Clock::now(); Clock::now() - start < enough;) {

@@ -9,10 +9,11 @@ namespace {
 
 constexpr double f32 = 4;
 
-// A head norm over tp writes its squares and products in f32 beside its input.
-double head_norm(const DitShares& s, double values, double rows) {
-  if (s.t == 1) return f32 * rows;  // 1 / rms
-  return (s.bytes < f32 ? 2 : 1) * f32 * values;
+// Beside its input, a head norm keeps 1 / rms; over tp it keeps its product and its input as an f32 tensor of its own,
+// which it already is if it is no `part` of a wider one.
+double head_norm(const DitShares& s, double values, double rows, bool part = true) {
+  if (s.t == 1) return f32 * rows;
+  return (s.bytes < f32 || part ? 2 : 1) * f32 * values;
 }
 
 // Keys and values of the text: their product, and the normalised key.
@@ -31,7 +32,7 @@ double self_attention_core(const DitShares& s) {
   return kept;
 }
 double cross_attention_core(const DitShares& s) {
-  return s.bytes * s.column() + head_norm(s, s.column(), s.b * s.inside) + f32 * s.column() / s.D * s.H;
+  return s.bytes * s.column() + head_norm(s, s.column(), s.b * s.inside, false) + f32 * s.column() / s.D * s.H;
 }
 double feed_forward_core(const DitShares& s) { return s.bytes * s.hidden(); }
 
