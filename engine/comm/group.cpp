@@ -118,6 +118,14 @@ Pending Group::all_to_all(ConstValues out, Counts send_counts, Values in, Counts
                 .receive_counts = {receive_counts.begin(), receive_counts.end()}});
 }
 
+std::string from_first(std::string text, Group& group) {
+  int64_t size = std::ssize(text);
+  group.broadcast(values(std::span(&size, 1)), 0).wait();
+  text.resize(size);
+  group.broadcast({text.data(), size, DType::u8}, 0).wait();
+  return text;
+}
+
 Pending Group::broadcast(Values data, int root) {
   check(root >= 0 && root < size_, "broadcast in group {} of {}: there is no rank {}", name_, size_, root);
   if (size_ == 1) return {};

@@ -54,7 +54,7 @@ class [[nodiscard]] Pending {
   Pending(Pending&& other) noexcept : finish_(std::exchange(other.finish_, nullptr)) {}
   Pending& operator=(Pending&& other);
   ~Pending();
-  void wait();  // throws RunError when a rank is lost
+  void wait();                                                           // throws RunError when a rank is lost
   explicit operator bool() const { return static_cast<bool>(finish_); }  // not waited for yet
 
  private:
@@ -132,6 +132,9 @@ class Group {
   std::string name_;
   std::shared_ptr<Traffic> traffic_;
 };
+
+// Rank 0's text, on all ranks.
+std::string from_first(std::string text, Group& group);
 
 // A group of one rank, the identity of every collective.
 Group& alone();

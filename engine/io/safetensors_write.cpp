@@ -5,6 +5,7 @@
 #include "engine/core/error.h"
 #include "engine/io/json.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/safetensors_layout.h"
 
 namespace baton {
 namespace {
@@ -32,42 +33,54 @@ const char* format_name(DType dtype) {
   return "";
 }
 
-// Widest dtype first, so that every tensor is aligned to its own size without padding; then by name.
-void sort_for_file(Shard& shard) {
-  std::sort(shard.begin(), shard.end(), [](const auto* a, const auto* b) {
-    const int64_t wide_a = size_of(a->second.dtype()), wide_b = size_of(b->second.dtype());
-    return wide_a != wide_b ? wide_a > wide_b : a->first < b->first;
+}  // namespace
+
+SafetensorsLayout::SafetensorsLayout(std::vector<TensorEntry> entries,
+                                     const std::map<std::string, std::string>& metadata)
+    : entries_(std::move(entries)) {
+  // Widest dtype first, so that every tensor is aligned to its own size without padding; then by name.
+  std::ranges::sort(entries_, [](const TensorEntry& a, const TensorEntry& b) {
+    return size_of(a.dtype) != size_of(b.dtype) ? size_of(a.dtype) > size_of(b.dtype) : a.name < b.name;
   });
-}
-
-// The header's JSON, padded with spaces so that the data begins at a multiple of 8.
-std::string header_text(const Shard& shard, const Metadata& metadata) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = metadata;
+  header_ = nlohmann::ordered_json({{"__metadata__", metadata}}).dump();
+  header_.pop_back();  // the closing brace: tensors follow one by one, as ordered_json looks keys up by a linear search
   int64_t begin = 0;
-  std::string text = nlohmann::ordered_json(header).dump();
-  text.pop_back();  // the closing brace: tensors follow one by one, because ordered_json looks keys up by a linear
-                    // search
-  for (const auto* named : shard) {
-    const Tensor& t = named->second;
-    const nlohmann::ordered_json entry = {
-        {"dtype", format_name(t.dtype())}, {"shape", t.shape()}, {"data_offsets", {begin, begin + t.bytes()}}};
-    text += fmt::format(",{}:{}", Json(named->first).dump(), entry.dump());
-    begin += t.bytes();
+  for (TensorEntry& entry : entries_) {
+    const int64_t end = begin + numel(entry.shape) * size_of(entry.dtype);
+    const nlohmann::ordered_json json = {
+        {"dtype", format_name(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {begin, end}}};
+    header_ += fmt::format(",{}:{}", Json(entry.name).dump(), json.dump());
+    entry.offset = begin;
+    begin = end;
   }
-  text += "}";
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  return text;
+  header_ += "}";
+  header_.resize((header_.size() + 7) / 8 * 8, ' ');
+  const uint64_t length = header_.size();
+  header_.insert(0, reinterpret_cast<const char*>(&length), sizeof length);
+  for (TensorEntry& entry : entries_) entry.offset += static_cast<int64_t>(header_.size());
+  bytes_ = begin + static_cast<int64_t>(header_.size());
 }
 
-void write_one(const Path& path, Shard shard, const Metadata& metadata) {
-  sort_for_file(shard);
-  const std::string header = header_text(shard, metadata);
-  const uint64_t length = header.size();
+const TensorEntry& SafetensorsLayout::entry(std::string_view name) const {
+  const auto it = std::ranges::find_if(entries_, [&](const TensorEntry& e) { return e.name == name; });
+  check(it != entries_.end(), "safetensors: there is no tensor {}", name);
+  return *it;
+}
+
+namespace {
+
+void write_one(const Path& path, const Shard& shard, const Metadata& metadata) {
+  std::map<std::string_view, const Tensor*> tensors;
+  std::vector<TensorEntry> entries;
+  for (const auto* named : shard) {
+    tensors[named->first] = &named->second;
+    entries.push_back({named->first, named->second.dtype(), named->second.shape()});
+  }
+  const SafetensorsLayout layout(std::move(entries), metadata);
   AtomicFile file(path);
-  file.write(&length, sizeof length);
-  file.write(header);
-  for (const auto* named : shard) file.write(named->second.raw(), named->second.bytes());
+  file.write(layout.header());
+  for (const TensorEntry& entry : layout.entries())
+    file.write(tensors[entry.name]->raw(), tensors[entry.name]->bytes());
   file.commit();
 }
 

@@ -30,6 +30,8 @@ Tensor share_of(const Tensor& value, int dim, const Group& tp, const std::string
 
 }  // namespace
 
+const Shape& logical_shape(const Parameter& p) { return p.logical.empty() ? p.value.shape() : p.logical; }
+
 const Tensor& find(const Parameters& parameters, std::string_view name) {
   const auto it =
       std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });

@@ -26,9 +26,10 @@ struct Parameter {
   std::string name;
   Tensor value;
   Shard shard = Shard::whole;
-  Shape logical;  // shape of the whole
+  Shape logical;  // shape of the whole; empty: of `value`
 };
 using Parameters = std::vector<Parameter>;
+const Shape& logical_shape(const Parameter& parameter);
 
 // The tensor called `name`; throws InputError if absent from `parameters`.
 const Tensor& find(const Parameters& parameters, std::string_view name);

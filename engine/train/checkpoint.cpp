@@ -34,18 +34,36 @@ std::vector<Path> list(const Path& folder) {
 
 }  // namespace
 
-Checkpoints::Checkpoints(Path folder, int64_t keep) : folder_(std::move(folder)), keep_(keep) {}
+Checkpoints::Checkpoints(Path folder, int64_t keep, Group& ranks)
+    : folder_(std::move(folder)), keep_(keep), ranks_(ranks) {}
 
-void Checkpoints::save(int64_t step, const std::function<void(const Path&)>& write) {
-  std::filesystem::create_directories(folder_);
-  AtomicDirectory directory(folder_ / fmt::format("{}{:08}", prefix, step));
-  write(directory.path());
-  directory.commit();
-  const std::vector<Path> all = list(folder_);
-  for (size_t i = keep_; i < all.size(); ++i) std::filesystem::remove_all(all[i]);
+Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& write) {
+  const Path target = folder_ / fmt::format("{}{:08}", prefix, step);
+  std::optional<AtomicDirectory> directory;
+  if (ranks_.rank() == 0) {
+    std::filesystem::create_directories(folder_);
+    directory.emplace(target);
+  }
+  write(from_first(directory ? directory->path().string() : "", ranks_));
+  ranks_.barrier();
+  if (directory) {
+    directory->commit();
+    const std::vector<Path> all = list(folder_);
+    for (size_t i = keep_; i < all.size(); ++i) std::filesystem::remove_all(all[i]);
+  }
+  ranks_.barrier();
+  return target;
 }
 
 std::optional<Path> Checkpoints::latest() const {
+  std::string found;
+  if (ranks_.rank() == 0) found = find_latest().value_or("").string();
+  found = from_first(found, ranks_);
+  if (found.empty()) return std::nullopt;
+  return found;
+}
+
+std::optional<Path> Checkpoints::find_latest() const {
   const std::vector<Path> all = list(folder_);
   for (const Path& path : all) {
     try {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "engine/comm/group.h"
 #include "engine/io/file.h"
 
 namespace baton {
@@ -11,17 +12,21 @@ namespace baton {
 // When a new one is complete, all but the newest `keep` go.
 class Checkpoints {
  public:
-  Checkpoints(Path folder, int64_t keep);
+  // All ranks of `ranks` call the functions below; the first decides.
+  Checkpoints(Path folder, int64_t keep, Group& ranks = alone());
 
-  // `write` fills the folder that it is given.
-  void save(int64_t step, const std::function<void(const Path&)>& write);
+  // `write` fills the folder that it is given, each rank its part. Returns the checkpoint.
+  Path save(int64_t step, const std::function<void(const Path&)>& write);
   // The newest that is as its manifest says; damaged ones are passed over with a warning. Throws InputError when there
   // are checkpoints and none is intact: training on from nothing would lose them.
   std::optional<Path> latest() const;
 
  private:
+  std::optional<Path> find_latest() const;
+
   Path folder_;
   int64_t keep_;
+  Group& ranks_;
 };
 
 }  // namespace baton

@@ -10,6 +10,7 @@
 #include "engine/core/log.h"
 #include "engine/io/model_config.h"
 #include "engine/io/pipeline_directory.h"
+#include "engine/io/safetensors.h"
 #include "engine/io/stored_parameters.h"
 #include "engine/parallel/region.h"
 #include "engine/train/random_streams.h"
@@ -76,19 +77,26 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
 
 void DenoiserTrainer::set_text_encoder(ParameterSource& source) {
   text_encoder_ = std::make_unique<T5Encoder>(config_.denoiser.text_encoder, source, compute_);
-  text_state_ = std::make_unique<Trainee>(
-      "text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
-      Replicas{.whole = &layout_.shared_replicas(Shard::whole), .zero_stage = static_cast<int>(config_.zero)});
+  text_state_ = std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
+                                          replicas_of_text_encoder());
   mixture_.text_encoder = text_encoder_.get();
+}
+
+Replicas DenoiserTrainer::replicas_of_text_encoder() const {
+  return {.whole = &layout_.shared_replicas(Shard::whole),
+          .all = &layout_.everyone(),
+          .whole_is_first = layout_.sequence_parallel() || layout_.on(Axis::tp).rank() == 0,
+          .zero_stage = static_cast<int>(config_.zero)};
 }
 
 // Before the branch the one denoiser is every group's.
 Replicas DenoiserTrainer::replicas_of_experts(bool branched) const {
-  const auto group = [&](Shard shard) { return branched ? &layout_.replicas(shard) : &layout_.shared_replicas(shard); };
-  return {.whole = group(Shard::whole),
-          .sharded = group(Shard::column),
-          .tp = &layout_.on(Axis::tp),
-          .zero_stage = static_cast<int>(config_.zero)};
+  Replicas replicas = replicas_of_text_encoder();
+  replicas.tp = &layout_.on(Axis::tp);
+  replicas.whole = branched ? &layout_.replicas(Shard::whole) : &layout_.shared_replicas(Shard::whole);
+  replicas.sharded = branched ? &layout_.replicas(Shard::column) : &layout_.shared_replicas(Shard::column);
+  replicas.all = branched ? &layout_.expert_group() : &layout_.everyone();
+  return replicas;
 }
 
 // The next of `count` experts, if this rank's group serves it.
@@ -270,13 +278,9 @@ Json DenoiserTrainer::validate() {
 }
 
 Json DenoiserTrainer::save(const Path& folder) const {
-  const auto store = [&](const Trainee& part) {
-    std::filesystem::create_directory(folder / part.name());
-    part.save(folder / part.name());
-  };
-  store(*text_state_);
+  text_state_->save(folder);
   for (const auto& state : expert_states_)
-    if (state) store(*state);
+    if (state) state->save(folder);
   Json state{{"experts", experts()}, {"samples", samples_}, {"boundaries", mixture_.ranges.boundaries()}};
   if (branched_) state["branched"] = {{"step", branched_->step}, {"samples", branched_->samples}};
   return state;
@@ -291,18 +295,26 @@ void DenoiserTrainer::load(const Path& folder, const Json& state) {
   if (stored > 1) planned_ranges_ = ExpertRanges(boundaries);
   if (stored > 1) multiply(stored);
   set_ranges();
-  text_state_->load(folder / text_state_->name());
+  text_state_->load(folder);
   for (const auto& part : expert_states_)
-    if (part) part->load(folder / part->name());
+    if (part) part->load(folder);
   samples_ = state.at("samples").get<int64_t>();
   if (state.contains("branched"))
     branched_ = {state["branched"].at("step").get<int64_t>(), state["branched"].at("samples").get<int64_t>()};
 }
 
-void DenoiserTrainer::write_model(const Path& folder) {
-  const Parameters text_encoder = text_state_->averages();
+// From the checkpoint, which has everything: this rank may not.
+void DenoiserTrainer::write_model(const Path& folder, const Path& checkpoint) {
+  const auto averages = [&](const std::string& name) {
+    const Path ema = checkpoint / name / "ema.safetensors";
+    const SafetensorsFile file(std::filesystem::exists(ema) ? ema : checkpoint / name / "weights.safetensors");
+    Parameters parameters;
+    for (const std::string& tensor : file.names()) parameters.push_back({tensor, file.tensor(tensor)});
+    return parameters;
+  };
+  const Parameters text_encoder = averages(text_state_->name());
   std::vector<Parameters> experts;
-  for (const auto& state : expert_states_) experts.push_back(state->averages());
+  for (int i = 0; i < this->experts(); ++i) experts.push_back(averages(numbered("transformer", i)));
   PipelineParts parts{.vae = config_.denoiser.vae,
                       .tokenizer = config_.denoiser.tokenizer,
                       .text_config = config_.denoiser.text_encoder,

@@ -28,7 +28,7 @@ class DenoiserTrainer : public Trainer {
   Json validate() override;
   Json save(const Path& folder) const override;
   void load(const Path& folder, const Json& state) override;
-  void write_model(const Path& folder) override;
+  void write_model(const Path& folder, const Path& checkpoint) override;
 
   const Trainee& text_encoder() const { return *text_state_; }
   int experts() const { return static_cast<int>(experts_.size()); }
@@ -50,6 +50,7 @@ class DenoiserTrainer : public Trainer {
   void accumulate(std::span<const NoisySample> batch, int64_t batch_size);
   void update(double lr_factor, MetricMeans& means);
   void report_losses(MetricMeans& means);
+  Replicas replicas_of_text_encoder() const;
   Replicas replicas_of_experts(bool branched) const;
   bool is_mine(int expert, int count) const;
 

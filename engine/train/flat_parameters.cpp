@@ -70,6 +70,13 @@ FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, in
   }
 }
 
+bool FlatParameters::has(std::string_view name) const {
+  const auto it = std::ranges::find_if(parameters_, [&](const Parameter& p) { return p.name == name; });
+  if (it == parameters_.end()) return false;
+  const int64_t offset = offsets_[it - parameters_.begin()];
+  return offset >= boundaries_[group_->rank()] && offset < boundaries_[group_->rank() + 1];
+}
+
 FlatParameters::~FlatParameters() { hook(false); }
 
 void FlatParameters::hook(bool on) {

@@ -25,6 +25,8 @@ class FlatParameters {
 
   const Parameters& parameters() const { return parameters_; }
   const Parameters& owned() const { return owned_; }
+  // Whether the parameter lies in this rank's interval.
+  bool has(std::string_view name) const;
   // The coming backward pass is the last of this step. Every parameter takes part in it once, or not at all.
   void expect_last_gradients();
   // Ends the summing: owned() have the sums over the replicas as their gradients, zeros where no rank had one.

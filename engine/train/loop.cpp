@@ -1,5 +1,6 @@
 #include "engine/train/loop.h"
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -45,38 +46,43 @@ void check_same_run(const TrainConfig& now, const Json& state, const Path& check
 // Progress and bookkeeping of one run.
 class Loop {
  public:
-  Loop(Trainer& trainer, const TrainConfig& config, ProgressMode mode)
+  Loop(Trainer& trainer, const TrainConfig& config, ProgressMode mode, Group& ranks)
       : trainer_(trainer),
         config_(config),
-        checkpoints_(config.checkpoint.folder, config.checkpoint.keep),
+        ranks_(ranks),
+        checkpoints_(config.checkpoint.folder, config.checkpoint.keep, ranks),
         step_(resume()),
-        metrics_(Path(config.checkpoint.folder) / "metrics.jsonl", step_),
-        progress_(mode, "train", config.steps, step_) {}
+        progress_(is_first() ? mode : ProgressMode::none, "train", config.steps, step_) {
+    if (is_first()) metrics_.emplace(Path(config.checkpoint.folder) / "metrics.jsonl", step_);
+  }
 
   Outcome run(const std::atomic<bool>& stop) {
     while (step_ < config_.steps) {
+      ranks_.set_step(step_);
       const auto start = Clock::now();
       const int64_t samples = trainer_.step(step_, means_);
       ++step_;
       samples_ += samples;
       report(samples, seconds_since(start));
       if (due(config_.validation.every)) validate();
-      if (stop) {
+      const auto [interrupted, checkpoint] = decide(stop);
+      if (interrupted) {
         save();
-        spdlog::info("stopped after step {}; the same command goes on from there", step_);
+        if (is_first()) spdlog::info("stopped after step {}; the same command goes on from there", step_);
         return Outcome::interrupted;
       }
-      if (checkpoint_due() && step_ < config_.steps) save();
+      if (checkpoint && step_ < config_.steps) save();
     }
     if (saved_step_ != step_) save();
-    trainer_.write_model(Path(config_.checkpoint.folder) / "model");
+    if (is_first()) trainer_.write_model(Path(config_.checkpoint.folder) / "model", checkpoint_);
+    ranks_.barrier();
     return Outcome::finished;
   }
 
  private:
   // Returns the step to go on from.
   int64_t resume() {
-    std::filesystem::create_directories(config_.checkpoint.folder);
+    if (is_first()) std::filesystem::create_directories(config_.checkpoint.folder);
     const std::optional<Path> latest = checkpoints_.latest();
     if (!latest) return 0;
     const Json state = read_json(*latest / "state.json");
@@ -84,8 +90,18 @@ class Loop {
     trainer_.load(*latest, state.at("trainer"));
     samples_ = state.at("samples").get<int64_t>();
     saved_step_ = state.at("step").get<int64_t>();
-    spdlog::info("going on from {}", latest->string());
+    checkpoint_ = *latest;
+    if (is_first()) spdlog::info("going on from {}", latest->string());
     return saved_step_;
+  }
+
+  bool is_first() const { return ranks_.rank() == 0; }
+
+  // Whether to stop, and whether to save: what the first rank sees of clock and signals counts for all.
+  std::array<bool, 2> decide(const std::atomic<bool>& stop) {
+    int64_t decision[] = {stop, checkpoint_due()};
+    ranks_.broadcast(values(std::span<int64_t>(decision)), 0).wait();
+    return {decision[0] != 0, decision[1] != 0};
   }
 
   bool due(int64_t every) const { return every > 0 && step_ % every == 0; }
@@ -102,14 +118,18 @@ class Loop {
     Json line = means_.take();
     line["step"] = step_;
     line["samples"] = samples_;
-    metrics_.write(line);
+    if (metrics_) metrics_->write(line);
   }
 
-  void validate() { metrics_.write({{"step", step_}, {"samples", samples_}, {"validation", trainer_.validate()}}); }
+  void validate() {
+    const Json validation = trainer_.validate();
+    if (metrics_) metrics_->write({{"step", step_}, {"samples", samples_}, {"validation", validation}});
+  }
 
   void save() {
-    checkpoints_.save(step_, [&](const Path& folder) {
+    checkpoint_ = checkpoints_.save(step_, [&](const Path& folder) {
       const Json trainer = trainer_.save(folder);
+      if (!is_first()) return;
       write_json(folder / "state.json",
                  {{"step", step_}, {"samples", samples_}, {"config", print_config(config_)}, {"trainer", trainer}});
     });
@@ -119,11 +139,13 @@ class Loop {
 
   Trainer& trainer_;
   const TrainConfig& config_;
+  Group& ranks_;
   Checkpoints checkpoints_;
+  Path checkpoint_;  // the latest
   int64_t samples_ = 0, saved_step_ = -1;
   Clock::time_point saved_at_ = Clock::now();
   int64_t step_;
-  MetricsFile metrics_;
+  std::optional<MetricsFile> metrics_;  // of the first rank
   Progress progress_;
   MetricMeans means_;
 };
@@ -148,8 +170,9 @@ std::map<std::string, double> MetricMeans::take() {
   return means;
 }
 
-Outcome run_loop(Trainer& trainer, const TrainConfig& config, ProgressMode progress, const std::atomic<bool>& stop) {
-  return Loop(trainer, config, progress).run(stop);
+Outcome run_loop(Trainer& trainer, const TrainConfig& config, ProgressMode progress, const std::atomic<bool>& stop,
+                 Group& ranks) {
+  return Loop(trainer, config, progress, ranks).run(stop);
 }
 
 }  // namespace baton

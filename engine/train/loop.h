@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "engine/comm/group.h"
 #include "engine/config/train_config.h"
 #include "engine/core/progress.h"
 #include "engine/io/json.h"
@@ -33,18 +34,20 @@ class Trainer {
   // Trains on the batch of step number `step`, counted from 0; returns how many samples it had. Adds "loss" and more.
   virtual int64_t step(int64_t step, MetricMeans& means) = 0;
   virtual Json validate() = 0;
-  // Everything that later steps depend on: tensors below `folder`, which exists, the rest as the result.
+  // Everything that later steps depend on: tensors below `folder`, which exists, the rest as the result. All ranks call
+  // it, as they do the others.
   virtual Json save(const Path& folder) const = 0;
   virtual void load(const Path& folder, const Json& state) = 0;
-  // Writes the trained model as `folder`.
-  virtual void write_model(const Path& folder) = 0;
+  // Writes the trained model as `folder`; save() has just written `checkpoint`. The first rank alone calls it.
+  virtual void write_model(const Path& folder, const Path& checkpoint) = 0;
 };
 
 enum class Outcome { finished, interrupted };
 
 // Takes a trainer to step config.steps, from the newest checkpoint in config.checkpoint.folder if there is one; writes
 // checkpoints, metrics.jsonl, progress and at the end the folder `model`. Once `stop` is set it saves after the step at
-// hand and returns.
-Outcome run_loop(Trainer& trainer, const TrainConfig& config, ProgressMode progress, const std::atomic<bool>& stop);
+// hand and returns. All ranks of `ranks` call it with their trainers.
+Outcome run_loop(Trainer& trainer, const TrainConfig& config, ProgressMode progress, const std::atomic<bool>& stop,
+                 Group& ranks = alone());
 
 }  // namespace baton

@@ -15,7 +15,8 @@ std::vector<Tensor> zeros_like(const Parameters& parameters) {
 
 void name_state(Parameters& state, const std::string& kind, const Parameters& parameters,
                 const std::vector<Tensor>& values) {
-  for (size_t i = 0; i < values.size(); ++i) state.push_back({kind + "." + parameters[i].name, values[i]});
+  for (size_t i = 0; i < values.size(); ++i)
+    state.push_back({kind + "." + parameters[i].name, values[i], parameters[i].shard, parameters[i].logical});
 }
 
 kernels::View average_of(const Averaged& targets, size_t index) {

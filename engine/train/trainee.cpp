@@ -8,26 +8,11 @@
 
 #include "engine/core/error.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/shared_safetensors.h"
+#include "engine/ops/view.h"
 
 namespace baton {
 namespace {
-
-NamedTensors named(const Parameters& parameters) {
-  NamedTensors tensors;
-  for (const Parameter& p : parameters) tensors.emplace_back(p.name, p.value.detach());
-  return tensors;
-}
-
-// Overwrites the values in place: models hold the same tensors.
-void read_into(const Parameters& parameters, const Path& path) {
-  const SafetensorsFile file(path);
-  for (const Parameter& p : parameters) {
-    const Tensor stored = file.tensor(p.name);
-    check(stored.shape() == p.value.shape() && stored.dtype() == p.value.dtype(), "{}: {} is {} {}, expected {} {}",
-          path.string(), p.name, name(stored.dtype()), stored.shape(), name(p.value.dtype()), p.value.shape());
-    std::memcpy(p.value.raw(), stored.raw(), stored.bytes());
-  }
-}
 
 // `to` may have fewer.
 void copy_values(const Parameters& from, const Parameters& to) {
@@ -64,10 +49,12 @@ Trainee::Trainee(std::string name, const Parameters& parameters, const Optimizer
     : name_(std::move(name)),
       parameters_(parameters),
       tp_(*replicas.tp),
+      all_(*replicas.all),
       whole_(select(parameters, false, tp_), *replicas.whole, replicas.zero_stage),
       sharded_(select(parameters, true, tp_), *replicas.sharded, replicas.zero_stage),
       optimizer_(in_order_of(parameters, whole_.owned(), sharded_.owned()), config, compute, tp_),
-      averaged_(config.ema > 0) {}
+      averaged_(config.ema > 0),
+      whole_is_first_(replicas.whole_is_first) {}
 
 void Trainee::expect_last_gradients() {
   whole_.expect_last_gradients();
@@ -119,16 +106,90 @@ Parameters Trainee::optimizer_state() const {
   return state;
 }
 
+namespace {
+
+std::vector<TensorEntry> entries_of(const Parameters& parameters, const std::string& prefix = "") {
+  std::vector<TensorEntry> entries;
+  for (const Parameter& p : parameters) entries.push_back({prefix + p.name, DType::f32, logical_shape(p)});
+  return entries;
+}
+
+// Where this rank's share of a parameter lies in the whole.
+struct Place {
+  int dim;
+  int64_t start;
+};
+Place place_of(const Parameter& p, const Group& tp) {
+  if (tp.size() == 1 || p.shard == Shard::whole) return {0, 0};
+  const int dim = p.shard == Shard::column ? 0 : 1;
+  return {dim, tp.rank() * p.value.dim(dim)};
+}
+
+}  // namespace
+
+std::vector<TensorEntry> Trainee::optimizer_entries() const {
+  std::vector<TensorEntry> entries;
+  for (const char* kind : {"exp_avg", "exp_avg_sq", "momentum"})
+    for (const Parameter& p : parameters_)
+      if (optimizer_.keeps(kind, p))
+        entries.push_back({fmt::format("{}.{}", kind, p.name), DType::f32, logical_shape(p)});
+  entries.push_back({"steps", DType::i64, {1}});
+  return entries;
+}
+
+// Whether this rank writes a tensor that is called like a parameter, or KIND.PARAMETER.
+bool Trainee::writes(const std::string& name) const {
+  if (name == "steps") return all_.rank() == 0;
+  std::string parameter = name;
+  for (const std::string kind : {"exp_avg.", "exp_avg_sq.", "momentum."})
+    if (name.starts_with(kind)) parameter = name.substr(kind.size());
+  return sharded_.has(parameter) || (whole_is_first_ && whole_.has(parameter));
+}
+
+// `mine`: what this rank has, each tensor a share of the whole like the parameter that it belongs to.
+void Trainee::write_shared(const Path& path, std::vector<TensorEntry> entries, const Parameters& mine) const {
+  std::optional<SharedSafetensors> file;
+  if (all_.rank() == 0) file.emplace(path, entries, true);
+  all_.barrier();
+  if (!file) file.emplace(path, std::move(entries), false);
+  for (const Parameter& p : mine) {
+    if (!writes(p.name)) continue;
+    const Place place = place_of(p, tp_);
+    file->write(p.name, p.value, place.dim, place.start);
+  }
+  file->flush();
+  all_.barrier();
+}
+
+// Overwrites the values in place: models hold the same tensors.
+void Trainee::read_shared(const Path& path, const Parameters& mine) const {
+  const SafetensorsFile file(path);
+  for (const Parameter& p : mine) {
+    const Tensor whole = file.tensor(p.name);
+    const Shape shape = logical_shape(p);
+    check(whole.shape() == shape && whole.dtype() == p.value.dtype(), "{}: {} is {} {}, expected {} {}", path.string(),
+          p.name, baton::name(whole.dtype()), whole.shape(), baton::name(p.value.dtype()), shape);
+    const Place place = place_of(p, tp_);
+    const Tensor part = shape.empty() ? whole : narrow(whole, place.dim, place.start, p.value.dim(place.dim));
+    const Tensor contiguous_part = contiguous(part);
+    std::memcpy(p.value.raw(), contiguous_part.raw(), contiguous_part.bytes());
+  }
+}
+
 void Trainee::save(const Path& folder) const {
-  write_safetensors(folder / "weights.safetensors", named(parameters_));
-  if (averaged_) write_safetensors(folder / "ema.safetensors", named(averages()));
-  write_safetensors(folder / "optimizer.safetensors", named(optimizer_state()));
+  const Path own = folder / name_;
+  if (all_.rank() == 0) std::filesystem::create_directory(own);
+  all_.barrier();
+  write_shared(own / "weights.safetensors", entries_of(parameters_), parameters_);
+  if (averaged_) write_shared(own / "ema.safetensors", entries_of(parameters_), optimizer_.averages());
+  write_shared(own / "optimizer.safetensors", optimizer_entries(), optimizer_.state());
 }
 
 void Trainee::load(const Path& folder) {
-  read_into(parameters_, folder / "weights.safetensors");
-  if (averaged_) read_into(optimizer_.averages(), folder / "ema.safetensors");
-  read_into(optimizer_.state(), folder / "optimizer.safetensors");
+  const Path own = folder / name_;
+  read_shared(own / "weights.safetensors", parameters_);
+  if (averaged_) read_shared(own / "ema.safetensors", optimizer_.averages());
+  read_shared(own / "optimizer.safetensors", optimizer_.state());
 }
 
 void Trainee::take(const Parameters& averages, const Parameters& state) {

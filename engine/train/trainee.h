@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/io/file.h"
+#include "engine/io/safetensors_layout.h"
 #include "engine/train/flat_parameters.h"
 #include "engine/train/optimizer.h"
 
@@ -12,6 +13,8 @@ namespace baton {
 // of tp and those that are shared out over them; and how much of its state each keeps (engine/train/flat_parameters.h).
 struct Replicas {
   Group *whole = &alone(), *sharded = &alone(), *tp = &alone();
+  Group* all = &alone();       // that hold the network or a share of it
+  bool whole_is_first = true;  // of several groups `whole` that hold the same, this one writes checkpoints
   int zero_stage = 0;
 };
 
@@ -34,7 +37,8 @@ class Trainee {
   Parameters averages() const;
   Parameters optimizer_state() const;
 
-  // weights, ema and optimizer .safetensors below `folder`, which exists.
+  // weights, ema and optimizer .safetensors in folder / name(), with whole tensors whatever the ranks: each writes and
+  // reads its part. All that hold the network call them.
   void save(const Path& folder) const;
   void load(const Path& folder);
   // Sets moving averages and optimizer state, as averages() and optimizer_state() of a like network give them.
@@ -42,13 +46,17 @@ class Trainee {
 
  private:
   Parameters collect(const std::string& prefix, const Parameters& mine) const;
+  std::vector<TensorEntry> optimizer_entries() const;
+  void write_shared(const Path& path, std::vector<TensorEntry> entries, const Parameters& mine) const;
+  void read_shared(const Path& path, const Parameters& mine) const;
+  bool writes(const std::string& name) const;
 
   std::string name_;
   Parameters parameters_;
-  Group& tp_;
+  Group &tp_, &all_;
   FlatParameters whole_, sharded_;
   Optimizer optimizer_;  // of the parameters that this rank updates
-  bool averaged_;
+  bool averaged_, whole_is_first_;
 };
 
 }  // namespace baton

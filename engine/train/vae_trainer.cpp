@@ -75,17 +75,16 @@ Json VaeTrainer::validate() {
 }
 
 Json VaeTrainer::save(const Path& folder) const {
-  std::filesystem::create_directory(folder / state_.name());
-  state_.save(folder / state_.name());
+  state_.save(folder);
   return {{"samples", samples_}};
 }
 
 void VaeTrainer::load(const Path& folder, const Json& state) {
-  state_.load(folder / state_.name());
+  state_.load(folder);
   samples_ = state.at("samples").get<int64_t>();
 }
 
-void VaeTrainer::write_model(const Path& folder) {
+void VaeTrainer::write_model(const Path& folder, const Path&) {
   const Parameters averages = state_.averages();
   CopiedParameters source(averages, false);
   const WanVae vae(config_.vae, source, compute_);

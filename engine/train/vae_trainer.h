@@ -18,7 +18,7 @@ class VaeTrainer : public Trainer {
   void load(const Path& folder, const Json& state) override;
   // Measures the latents' mean and deviation over the data set, stores them in the model's config and writes psnr.json:
   // the fidelity of every picture and over all.
-  void write_model(const Path& folder) override;
+  void write_model(const Path& folder, const Path& checkpoint) override;
 
   const Trainee& state() const { return state_; }
 

@@ -37,7 +37,7 @@ TrainConfig config_in(const Path& folder) {
 class WithoutModel : public DenoiserTrainer {
  public:
   using DenoiserTrainer::DenoiserTrainer;
-  void write_model(const Path&) override {}
+  void write_model(const Path&, const Path&) override {}
 };
 
 // What the killed process runs.

@@ -26,7 +26,7 @@ class Counter : public Trainer {
   Json validate() override { return {{"loss", count}}; }
   Json save(const Path&) const override { return {{"count", count}}; }
   void load(const Path&, const Json& state) override { count = state["count"]; }
-  void write_model(const Path& folder) override { write_file(folder, std::to_string(count)); }
+  void write_model(const Path& folder, const Path&) override { write_file(folder, std::to_string(count)); }
 
   int64_t count = 0, stop_at = -1;
   std::atomic<bool>* stop = nullptr;

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/comm/local.h"
+#include "engine/io/file.h"
 #include "engine/ops/view.h"
 #include "engine/train/denoiser_trainer.h"
 #include "tests/ops/op_test.h"
@@ -104,6 +106,61 @@ INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
                                          Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"},
                                          Case{"ep=1:2"}, Case{"ep=2:1", 1}, Case{"ep=1:2,tp=2", 2, true},
                                          Case{"ep=2,ulysses=2"}));
+
+std::map<std::string, std::string> bytes_of(const Path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file())
+      files[entry.path().lexically_relative(folder).string()] = read_file(entry.path(), 1 << 24);
+  return files;
+}
+
+// Trains on a mesh from step `begin` to `end`, from a checkpoint if one is named, and saves another.
+void train(const Case& c, int64_t begin, int64_t end, const Path& from, const Json& state, const Path& to,
+           Json* saved) {
+  std::filesystem::create_directories(to);
+  const MeshSpec spec = parse_mesh(c.mesh);
+  run_ranks(spec.ranks(), {}, [&](Group& world) {
+    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
+                        c.sequence_parallel);
+    RandomLatents data;
+    DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
+    if (!from.empty()) trainer.load(from, state);
+    MetricMeans means;
+    for (int64_t step = begin; step < end; ++step) trainer.step(step, means);
+    const Json result = trainer.save(to);
+    if (world.rank() == 0 && saved) *saved = result;
+  });
+}
+
+class CheckpointsOfMeshes : public testing::TestWithParam<std::pair<Case, Case>> {};
+
+TEST_P(CheckpointsOfMeshes, AreTheSameFilesAndGoOn) {
+  const auto& [a, b] = GetParam();
+  for (const int64_t cut : {3, 7}) {  // before and after the branch
+    const Scratch scratch("baton_mesh_checkpoints");
+    const Path on_a = scratch.path() / "a", on_b = scratch.path() / "b", back = scratch.path() / "back";
+    Json state;
+    train(a, 0, cut, "", {}, on_a, &state);
+    train(b, cut, cut, on_a, state, on_b, nullptr);
+    train(a, cut, cut, on_b, state, back, nullptr);
+    EXPECT_EQ(bytes_of(on_a), bytes_of(on_b));
+    EXPECT_EQ(bytes_of(on_a), bytes_of(back));
+    train(a, 0, 9, "", {}, scratch.path() / "whole", nullptr);
+    train(a, cut, 9, back, state, scratch.path() / "resumed", nullptr);
+    EXPECT_EQ(bytes_of(scratch.path() / "whole"), bytes_of(scratch.path() / "resumed"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Pairs, CheckpointsOfMeshes,
+    testing::Values(std::pair{Case{"dp=1"}, Case{"dp=2", 2}}, std::pair{Case{"dp=3", 1}, Case{"tp=2"}},
+                    std::pair{Case{"tp=2"}, Case{"tp=2,ring=2"}}, std::pair{Case{"tp=2", 2, true}, Case{"ep=3"}},
+                    std::pair{Case{"ep=1:2", 1}, Case{"tp=2,dp=2", 2}}, std::pair{Case{"ep=2", 0}, Case{"dp=1"}},
+                    std::pair{Case{"ulysses=2", 1}, Case{"ring=3", 2}},
+                    std::pair{Case{"ring=2,tp=2", 2, true}, Case{"dp=2", 0}},
+                    std::pair{Case{"dp=2", 2}, Case{"ep=2:1", 2}},
+                    std::pair{Case{"ulysses=2,tp=2", 1}, Case{"ulysses=4", 2}}));
 
 }  // namespace
 }  // namespace baton

@@ -91,7 +91,7 @@ TEST(VaeTrainer, WritesAModelWithItsStatistics) {
   MetricMeans means;
   trainer.step(0, means);
   const Path folder = scratch.path() / "model";
-  trainer.write_model(folder);
+  trainer.write_model(folder, "");
 
   const WanVaeConfig stored = read_wan_vae_config(folder / "config.json");
   TensorStore store(folder);

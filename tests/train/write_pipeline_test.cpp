@@ -23,15 +23,22 @@ class WritePipelineTest : public testing::Test {
   WritePipelineTest() : scratch_("baton_write_pipeline"), config_(tiny_denoiser()) {
     RandomPictures pictures;
     VaeTrainer vae(tiny_vae(), pictures, DType::f32);
-    vae.write_model(scratch_.path() / "vae");
+    vae.write_model(scratch_.path() / "vae", "");
     config_.denoiser.vae = scratch_.path() / "vae";
     config_.denoiser.tokenizer = std::string(BATON_TEST_DIR) + "/golden/t5_tokenizer";
     config_.experts = {.count = 3, .boundaries = {0.8, 0.25}, .branch_at = 1};
     trainer_ = std::make_unique<DenoiserTrainer>(config_, data_, DType::f32);
     for (int64_t step = 0; step < 3; ++step) trainer_->step(step, means_);
-    trainer_->write_model(model());
+    write(*trainer_, model());
   }
   Path model() const { return scratch_.path() / "model"; }
+  void write(DenoiserTrainer& trainer, const Path& folder) {
+    const Path checkpoint = scratch_.path() / "checkpoint";
+    std::filesystem::remove_all(checkpoint);
+    std::filesystem::create_directory(checkpoint);
+    trainer.save(checkpoint);
+    trainer.write_model(folder, checkpoint);
+  }
 
   Scratch scratch_;
   RandomLatents data_;
@@ -81,7 +88,8 @@ TEST_F(WritePipelineTest, ASingleDenoiserCanBeBranchedLater) {
   TrainConfig config = config_;
   config.experts = {};
   const Path single = scratch_.path() / "single";
-  DenoiserTrainer(config, data_, DType::f32).write_model(single);
+  DenoiserTrainer trainer(config, data_, DType::f32);
+  write(trainer, single);
   EXPECT_EQ(PipelineDirectory(single).experts(), 1);
 
   config = config_;
