@@ -46,6 +46,7 @@ void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const
 // The mesh with its replicas filled in, and the number of ranks.
 MeshSpec filled_mesh(const PlanConfig& config) {
   MeshSpec mesh = parse_mesh(config.mesh);
+  if (mesh.size(Axis::ep) > 1) return mesh;  // refused by who plans it
   const int64_t ranks = config.ranks > 0 ? config.ranks : mesh.ranks();
   const Mesh whole(mesh, static_cast<int>(ranks), {});
   mesh.sizes[static_cast<int>(Axis::dp)] = whole.replicas()[0];
