@@ -122,7 +122,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   const int64_t batch = config.global_batch > 0 ? config.global_batch : configured;
   if (config.search) {
     const int64_t ranks = config.ranks > 0 ? config.ranks : machine.devices;
-    print(config, search_dit(model, ranks, batch, machine), machine);
+    print(config, search_dit(model, ranks, batch, config.zero < 0 ? 3 : config.zero, machine), machine);
     return exit_done;
   }
   DitRun run{.mesh = parse_mesh(config.mesh),

@@ -18,7 +18,10 @@ void visit(ConfigVisitor& v, PlanConfig& c) {
   v.choice("recompute", c.recompute, {"auto", "none", "selective", "full"},
            "what is computed again in the backward pass; auto: as the config says (GPT: none)");
   v("sequence_parallel", c.sequence_parallel, "share the tokens over tp where matrices are not sharded");
-  v("zero", c.zero, "divide over the replicas 1: optimizer state, 2: gradients too, 3: weights too; -1: as configured",
+  v("zero", c.zero,
+    "divide over the replicas 1: optimizer state, 2: gradients too, 3: weights too; the most for --search (default: "
+    "the "
+    "config's)",
     {-1, 3});
   v("tokens", c.tokens, "of a picture or video (default: from data.size)", {0, 1 << 26});
   v.choice("text", c.text, {"trained", "cached"},

@@ -50,11 +50,11 @@ std::vector<bool> sequence_parallel_choices(int tp) {
 }
 
 std::optional<Found<DitRun>> best_on(const MeshSpec& mesh, const DitModel& m, int64_t ranks, int64_t batch,
-                                     const Machine& machine) {
+                                     int64_t most_zero, const Machine& machine) {
   Best<DitRun> best(machine);
   const int64_t most = std::min<int64_t>(batch, 64);
   for (const bool sequence_parallel : sequence_parallel_choices(mesh.size(Axis::tp)))
-    for (int64_t zero = 0; zero <= 3; ++zero)
+    for (int64_t zero = 0; zero <= most_zero; ++zero)
       for (const Recompute recompute : modes)
         for (int64_t micro = 1; micro <= most; micro *= 2) {
           const DitRun run{.mesh = mesh,
@@ -80,7 +80,8 @@ void sort_best_first(std::vector<Found<Run>>& found, const Machine& machine) {
 
 }  // namespace
 
-std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t batch, const Machine& machine) {
+std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t batch, int64_t most_zero,
+                                      const Machine& machine) {
   const WanTransformerConfig& c = m.transformer;
   std::vector<Found<DitRun>> found;
   for (const int ep : m.experts() > 1 ? std::vector<int>{1, static_cast<int>(m.experts())} : std::vector<int>{1})
@@ -96,7 +97,7 @@ std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t 
             const MeshSpec mesh = with_axes(
                 {{Axis::ep, ep}, {Axis::pp, pp}, {Axis::ring, ring}, {Axis::ulysses, ulysses}, {Axis::tp, tp}});
             if (ranks / cell / ep > batch) continue;
-            if (auto best = best_on(mesh, m, ranks, batch, machine)) found.push_back(*best);
+            if (auto best = best_on(mesh, m, ranks, batch, most_zero, machine)) found.push_back(*best);
           }
   sort_best_first(found, machine);
   return found;

@@ -94,7 +94,7 @@ TEST(PlanDit, RefusesMeshesThatDoNotFit) {
 
 TEST(Search, FindsMeshesThatFitFastestFirst) {
   const Machine machine = h100();
-  const auto found = search_dit(wan(), 64, 64, machine);
+  const auto found = search_dit(wan(), 64, 64, 3, machine);
   ASSERT_GT(found.size(), 3u);
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_TRUE(found[i].plan.fits(machine));
@@ -105,7 +105,7 @@ TEST(Search, FindsMeshesThatFitFastestFirst) {
 
 TEST(Search, GivesTheSmallestPlanWhereNothingFits) {
   const Machine machine = h100();
-  const auto found = search_dit(wan(), 1, 1, machine);
+  const auto found = search_dit(wan(), 1, 1, 3, machine);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_FALSE(found[0].plan.fits(machine));
   EXPECT_THAT(advice(found[0].plan, machine)[0], HasSubstr("It does not fit"));
