@@ -27,7 +27,7 @@ void visit(ConfigVisitor& v, RuntimeConfig& c) {
 Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop) {
   check(config.device == "cpu" || config.device == "auto", "device '{}': this build runs on cpu", config.device);
   kernels::cpu::set_threads(static_cast<int>(config.threads));
-  return {choose_dtype(config.dtype), parse_progress_mode(config.progress), stop};
+  return {choose_dtype(config.dtype), kernels::cpu::machine().threads, parse_progress_mode(config.progress), stop};
 }
 
 }  // namespace baton

@@ -20,6 +20,7 @@ void visit(ConfigVisitor& v, RuntimeConfig& config);
 
 struct Runtime {
   DType compute;  // f32 or bf16: what GEMMs multiply
+  int threads;    // CPU threads of all ranks together
   ProgressMode progress;
   const std::atomic<bool>& stop;  // set by Ctrl-C: finish what is at hand, save, return
 };

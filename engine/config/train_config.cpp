@@ -190,9 +190,6 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
   v("batch", c.batch, "samples of a step", {1, 1 << 20});
   v("micro_batch", c.micro_batch, "samples that go forward and backward at once, to save memory; 0: the whole batch",
     {0, 1 << 20});
-  v("zero", c.zero,
-    "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the gradients",
-    {0, 2});
   v.choice("dtype", c.dtype, {"auto", "f32", "bf16"},
            "of activations and products; weights stay f32; auto: bf16 where the processor multiplies it");
   v.choice("recompute", c.recompute, {"off", "selective", "full"},
@@ -206,6 +203,10 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
     v.section("model", "", [&] { visit(v, c.denoiser); });
     v.section("experts", "", [&] { visit(v, c.experts); });
     v.section("t", "how the noise level of a sample is drawn", [&] { visit(v, c.t); });
+    v("zero", c.zero,
+      "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the gradients",
+      {0, 2});
+    v.section("parallel", "several ranks at once", [&] { visit(v, c.parallel); });
     v.section("sampling", "what the finished model suggests to generate", [&] { visit(v, c.sampling); });
   }
   v.section("optimizer", "", [&] { visit(v, c.optimizer, c.kind); });
@@ -228,6 +229,7 @@ void resolve(TrainConfig& c) {
         c.batch);
   check(c.micro_batch == 0 || c.experts.batch % c.micro_batch == 0, "micro_batch: {} does not divide experts.batch: {}",
         c.micro_batch, c.experts.batch);
+  resolve(c.parallel);
   check(c.schedule.warmup <= c.steps, "schedule.warmup: {} is beyond steps: {}", c.schedule.warmup, c.steps);
   if (c.kind == TrainKind::vae)
     resolve(c, c.vae);

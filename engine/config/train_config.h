@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/autograd/recompute.h"
+#include "engine/config/parallel_config.h"
 #include "engine/config/visitor.h"
 #include "engine/diffusion/time_distribution.h"
 #include "engine/models/t5_encoder.h"
@@ -113,7 +114,8 @@ struct TrainConfig {
   int64_t micro_batch = 0;  // 0: the whole batch at once
   ComputeType dtype = ComputeType::automatic;
   Recompute recompute = Recompute::off;
-  int64_t zero = 0;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
+  ParallelConfig parallel;  // kind denoiser only
+  int64_t zero = 0;         // ZeRO stage: what replicas keep of the optimizer's state and the gradients
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;

@@ -31,7 +31,7 @@ class GenerateTest : public testing::Test {
     return c;
   }
   int run(const GenerateConfig& c, DType compute = DType::f32) const {
-    return run_generate(c, Runtime{compute, ProgressMode::none, stop_});
+    return run_generate(c, Runtime{compute, 1, ProgressMode::none, stop_});
   }
   std::vector<float> latents(GenerateConfig c) const {
     c.latents_out = (out_ / "latents.safetensors").string();

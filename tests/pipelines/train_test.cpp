@@ -73,7 +73,7 @@ class TrainTest : public testing::Test {
   int train(const TrainConfig& config, bool stopped = false) const {
     const std::atomic<bool> stop{stopped};
     testing::internal::CaptureStdout();
-    const int code = run_train(config, {DType::f32, ProgressMode::none, stop});
+    const int code = run_train(config, {DType::f32, 1, ProgressMode::none, stop});
     EXPECT_EQ(testing::internal::GetCapturedStdout(),
               code == exit_done ? config.checkpoint.folder + "/model\n" : std::string());
     return code;
@@ -82,7 +82,7 @@ class TrainTest : public testing::Test {
     EvaluateConfig config{.models = std::move(models), .data = root_ / "data", .items = 3, .t_bins = 4, .json = true};
     const std::atomic<bool> stop{false};
     testing::internal::CaptureStdout();
-    EXPECT_EQ(run_evaluate(config, {DType::f32, ProgressMode::none, stop}), exit_done);
+    EXPECT_EQ(run_evaluate(config, {DType::f32, 1, ProgressMode::none, stop}), exit_done);
     return parse_json(testing::internal::GetCapturedStdout(), "evaluate");
   }
 
@@ -125,12 +125,46 @@ TEST_F(TrainTest, AnInterruptedRunEndsAsTheUninterruptedOne) {
             read_json(root_ / "whole" / "model" / "manifest.json"));
 }
 
+TEST_F(TrainTest, GoesOnOnAnotherMesh) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  TrainConfig config = denoiser_config("one");
+  config.schedule.floor = 1;  // the rate must not depend on the number of steps
+  ASSERT_EQ(train(config), exit_done);
+  config.checkpoint.folder = root_ / "many";
+  config.steps = 2;
+  config.experts.branch_at = 2;
+  config.parallel.mesh = "tp=2";
+  ASSERT_EQ(train(config), exit_done);
+  config.steps = 4;
+  config.experts.branch_at = 3;
+  config.parallel = {.ranks = 3};
+  config.zero = 2;
+  ASSERT_EQ(train(config), exit_done);
+  config.steps = 6;
+  config.parallel = {.ranks = 3, .mesh = "ep=2", .profile = true};
+  ASSERT_EQ(train(config), exit_done);
+  const std::string steps = "/step-00000006";
+  const Json result = evaluate({root_ / "one" / steps.substr(1), root_ / "many" / steps.substr(1)});
+  EXPECT_NEAR(result["models"][0]["loss"].get<double>(), result["models"][1]["loss"].get<double>(), 1e-3);
+}
+
+TEST_F(TrainTest, RefusesMeshesThatDoNotFit) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  TrainConfig config = denoiser_config("denoiser");
+  const std::atomic<bool> stop{false};
+  for (const ParallelConfig& bad : {ParallelConfig{.mesh = "tp=3"}, ParallelConfig{.mesh = "ep=3"},
+                                    ParallelConfig{.ranks = 3, .mesh = "tp=2"}, ParallelConfig{.mesh = "x=2"}}) {
+    config.parallel = bad;
+    EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError) << bad.mesh;
+  }
+}
+
 TEST_F(TrainTest, RefusesWhatIsNotThere) {
   const std::atomic<bool> stop{false};
   TrainConfig config = denoiser_config("denoiser");
-  EXPECT_THROW(run_train(config, {DType::f32, ProgressMode::none, stop}), InputError);  // no autoencoder was trained
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);  // no autoencoder was trained
   config.denoiser.tokenizer = root_ / "nowhere";
-  EXPECT_THROW(run_train(config, {DType::f32, ProgressMode::none, stop}), InputError);
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
   EXPECT_FALSE(std::filesystem::exists(root_ / "denoiser"));
 }
 

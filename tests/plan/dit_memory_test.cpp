@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "engine/autograd/tape.h"
 #include "engine/core/allocator.h"
 #include "engine/diffusion/objective.h"
 #include "engine/models/t5_encoder.h"
 #include "engine/models/wan_transformer.h"
+#include "engine/ops/reduce.h"
 #include "engine/plan/dit_activations.h"
 #include "tests/ops/op_test.h"
 
@@ -82,6 +84,31 @@ TEST_P(KeptBytes, AreAsPlanned) {
              2 * one - two);
   EXPECT_NEAR(block / (two - one), 1, 0.02);
   EXPECT_NEAR((block + dit_activations_outside(m, e)) / one, 1, 0.03);
+}
+
+// The most that forward and backward pass hold at once, beyond weights and the gradients of an earlier micro-batch.
+TEST_P(KeptBytes, AndThePeakOfBothPasses) {
+  const auto [compute, recompute] = GetParam();
+  const DitModel m = small_model(compute, 3);
+  RandomParameters source(3);
+  WanTransformer model(m.transformer, source, m.compute);
+  model.set_recompute(recompute);
+  const Tensor latents = test::random({3, 4, 1, 24, 32}, 1), target = test::random(latents.shape(), 2);
+  const Tensor states = test::random({3, m.text_tokens, 48}, 3), time = Tensor::full({3}, 500);
+  const Tensor present = Tensor::full({3, m.text_tokens}, 1);
+  const auto pass = [&] {
+    backward(mean(flow_loss(model(latents, time, model.encode_text(states, present)), target)));
+  };
+  pass();
+  const int64_t before = memory_use().live;
+  reset_peak();
+  pass();
+  const auto peak = static_cast<double>(memory_use().peak - before);
+  const Execution e{.micro_batch = 3, .recompute = recompute};
+  const double planned = 3 * (dit_block_activations(m, e, recompute) + dit_block_weight_copies(m, e, recompute)) +
+                         dit_activations_outside(m, e) + dit_block_working(m, e);
+  fmt::print("peak {:.0f} of {:.0f}, {:+.1f} %\n", planned, peak, 100 * (planned / peak - 1));
+  EXPECT_NEAR(planned / peak, 1, 0.05);
 }
 
 INSTANTIATE_TEST_SUITE_P(DitMemory, KeptBytes,

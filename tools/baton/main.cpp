@@ -3,6 +3,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "engine/comm/local.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
@@ -103,6 +104,19 @@ Command add_train(CLI::App& program) {
   app->add_option("--set", *assignments, "set a key of the config, for example optimizer.adamw.lr=1e-3")
       ->type_name("KEY=VALUE")
       ->take_all();
+  const auto also = [app, assignments](const char* flag, const std::string& key, const char* help, const char* type) {
+    app->add_option_function<std::string>(
+           flag, [assignments, key](const std::string& value) { assignments->push_back(key + "=" + value); }, help)
+        ->type_name(type);
+  };
+  also("--ranks", "parallel.ranks", "ranks, as threads of this process (default: as many as the mesh takes)", "N");
+  also("--mesh", "parallel.mesh", "how they work together, for example tp=2,dp=2 or ep=2", "AXIS=N,…");
+  app->add_flag_callback(
+      "--sequence-parallel", [assignments] { assignments->push_back("parallel.sequence_parallel=true"); },
+      "with tp: ranks hold a share of the tokens between its matrices");
+  app->add_flag_callback(
+      "--profile", [assignments] { assignments->push_back("parallel.profile=true"); },
+      "print at the end what the first rank sent, by axis");
   app->add_option("--threads", flags->runtime.threads, "CPU threads (default: one for each core)")->type_name("N");
   app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
   app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
@@ -225,6 +239,9 @@ int main(int argc, char** argv) {
   } catch (const InputError& error) {
     spdlog::error("{}", error.what());
     return exit_bad_input;
+  } catch (const LostRank& error) {
+    spdlog::error("{}", error.what());
+    std::_Exit(exit_failed);  // a thread hangs and uses what a return would take down
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
     return exit_failed;

@@ -1,0 +1,27 @@
+#include "engine/config/parallel_config.h"
+
+#include "engine/core/error.h"
+#include "engine/parallel/mesh.h"
+
+namespace baton {
+
+void visit(ConfigVisitor& v, ParallelConfig& c) {
+  v("ranks", c.ranks, "ranks, threads of this process with kernels of their own; 0: as many as the mesh takes",
+    {0, 4096});
+  v("mesh", c.mesh, "how the ranks work together: AXIS=SIZE,… of ep, pp, dp, cfg, ring, ulysses, tp; empty: dp");
+  v("sequence_parallel", c.sequence_parallel, "with tp: ranks hold a share of the tokens between its matrices");
+  v("profile", c.profile, "print at the end what the first rank sent, by axis");
+}
+
+int count_ranks(const ParallelConfig& c) {
+  return c.ranks > 0 ? static_cast<int>(c.ranks) : parse_mesh(c.mesh).ranks();
+}
+
+void resolve(const ParallelConfig& c) {
+  const MeshSpec spec = parse_mesh(c.mesh);
+  check(!c.sequence_parallel || spec.size(Axis::tp) > 1, "sequence_parallel: only beside tp in the mesh, which is '{}'",
+        c.mesh);
+  Mesh(spec, count_ranks(c), std::vector<double>(spec.size(Axis::ep), 1.0));
+}
+
+}  // namespace baton

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <functional>
+
+#include "engine/config/parallel_config.h"
+#include "engine/parallel/layout.h"
+#include "pipelines/runtime.h"
+
+namespace baton {
+
+// Runs body(layout) on every rank that the config asks for, each with its share of the CPU threads; with one, in this
+// thread. `loads`: of each expert, for an axis ep without sizes. Throws what the first rank that failed threw.
+void on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+              const std::function<void(const Layout&)>& body);
+
+}  // namespace baton
