@@ -68,6 +68,7 @@ Json to_json(const Plan& plan, const Machine& machine) {
           {"mesh", plan.mesh},
           {"micro_batch", plan.execution.micro_batch},
           {"micro_batches", plan.execution.micro_batches},
+          {"interleave", plan.execution.interleave},
           {"recompute", word(plan.execution.recompute)},
           {"sequence_parallel", plan.execution.sequence_parallel},
           {"zero", plan.execution.zero},
@@ -107,11 +108,11 @@ std::string describe(const Plan& plan, const Machine& machine) {
 }
 
 std::string describe(const std::vector<Plan>& plans, const Machine& machine) {
-  std::string text = fmt::format("{:<28}{:>6}{:>11}{:>6}{:>4}{:>10}{:>11}{:>8}{:>8}\n", "mesh", "micro", "recompute",
-                                 "ZeRO", "SP", "GiB", "s / step", "MFU %", "waits %");
+  std::string text = fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10}{:>11}{:>8}{:>8}\n", "mesh", "micro", "pieces",
+                                 "recompute", "ZeRO", "SP", "GiB", "s / step", "MFU %", "waits %");
   for (const Plan& p : plans) {
-    text += fmt::format("{:<28}{:>6}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", p.mesh,
-                        p.execution.micro_batch, word(p.execution.recompute), p.execution.zero,
+    text += fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", p.mesh,
+                        p.execution.micro_batch, p.execution.interleave, word(p.execution.recompute), p.execution.zero,
                         p.execution.sequence_parallel ? "yes" : "", p.memory.peak() / gib, p.time.step(), 100 * p.mfu(),
                         100 * p.time.idle / p.time.step(), p.fits(machine) ? "" : "  does not fit");
   }

@@ -44,6 +44,16 @@ double always_kept(const DitShares& s) {
   return norms + branches + attention + s.bytes * s.hidden() + 6 * f32 * s.b * s.D + text_key_value(s);
 }
 
+double values_out(const WanTransformerConfig& c) {  // of a token
+  return static_cast<double>(c.out_channels * c.patch_size[0] * c.patch_size[1] * c.patch_size[2]);
+}
+
+// Norm and matrix after the blocks, prediction and target.
+double last_layer(const DitModel& m, const DitShares& s) {
+  return (f32 + s.bytes) * s.residual() + 2 * f32 * s.b * s.outside +
+         2 * f32 * s.b * s.whole * values_out(m.transformer);
+}
+
 }  // namespace
 
 double dit_block_activations(const DitModel& m, const Execution& e, Recompute recompute) {
@@ -66,10 +76,9 @@ double dit_activations_outside(const DitModel& m, const Execution& e) {
   const DitShares s(m, e);
   const WanTransformerConfig& c = m.transformer;
   const auto patch = static_cast<double>(c.patch_size[0] * c.patch_size[1] * c.patch_size[2]);
-  const double in = static_cast<double>(c.in_channels) * patch, out = static_cast<double>(c.out_channels) * patch;
+  const double in = static_cast<double>(c.in_channels) * patch, out = values_out(c);
   const auto text_dim = static_cast<double>(c.text_dim);
-  const double picture = s.bytes * s.b * s.outside * in + (f32 + s.bytes) * s.residual() + 2 * f32 * s.b * s.outside +
-                         2 * f32 * s.b * s.whole * out;  // prediction and target
+  const double picture = s.bytes * s.b * s.outside * in + last_layer(m, s);
   const double time = s.b * (f32 * static_cast<double>(c.freq_dim) + (5 * f32 + s.bytes) * s.D);
   const double text = s.bytes * s.b * s.L * (text_dim + 3 * s.D);
   const double weights = (in + out + text_dim + s.D + 6 * s.D) * s.D;
@@ -91,13 +100,16 @@ double text_encoder_activations(const DitModel& m, const Execution& e) {
   return layers * block + bias * (c.bias_in_every_layer ? layers : 1) + 3 * f32 * rows * d + copies;
 }
 
-double dit_block_working(const DitModel& m, const Execution& e) {
+double dit_working(const DitModel& m, const Execution& e) {
   const DitShares s(m, e);
-  const double gradients = (f32 + s.bytes) * s.residual() + s.bytes * s.entered() + 2 * s.bytes * s.hidden();
-  if (e.recompute == Recompute::off) return gradients;
-  if (e.recompute == Recompute::selective) return gradients + std::max(self_attention_core(s), feed_forward_core(s));
-  const auto all = [&](auto bytes_of) { return bytes_of(m, e, Recompute::off) - bytes_of(m, e, Recompute::full); };
-  return gradients + all(dit_block_activations) + all(dit_block_weight_copies);
+  // While the second matrix of the feed-forward goes back: gradients of the residual, of its input and of itself.
+  double working = f32 * s.residual() + s.bytes * s.hidden() + f32 * s.D * s.F / s.t;
+  // What is computed again, with its result.
+  const auto again = [&](auto bytes_of) { return bytes_of(m, e, Recompute::off) - bytes_of(m, e, e.recompute); };
+  if (e.recompute == Recompute::full) working += again(dit_block_activations) + f32 * s.residual();
+  if (e.recompute == Recompute::selective) working += feed_forward_core(s) + s.bytes * s.residual();
+  working += again(dit_block_weight_copies);
+  return std::max(0.0, working - last_layer(m, s));
 }
 
 }  // namespace baton

@@ -20,7 +20,8 @@ double dit_activations_outside(const DitModel& model, const Execution& e);
 // In the text encoder, copies of weights included; 0 if it is not trained.
 double text_encoder_activations(const DitModel& model, const Execution& e);
 
-// The most that the backward pass of a block needs besides: what it computes again, and gradients on their way.
-double dit_block_working(const DitModel& model, const Execution& e);
+// The most that the backward pass needs besides: what the last block computes again, and gradients on their way, less
+// what the last layer and the loss have let go of by then.
+double dit_working(const DitModel& model, const Execution& e);
 
 }  // namespace baton

@@ -70,7 +70,7 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
   for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
     memory.activations_if[static_cast<int>(mode)] = block_bytes(m, e, mode);
   memory.activations_outside = in_flight * (dit_activations_outside(m, e) + text_encoder_activations(m, e));
-  memory.working = dit_block_working(m, e);
+  memory.working = dit_working(m, e);
   if (s.t > 1) memory.buffers += s.bytes * s.entered();
   if (s.u > 1) memory.buffers += 2 * s.bytes * s.column();
   if (s.r > 1) memory.buffers += 2 * (2 * s.bytes + 2 * f32) * s.column();
@@ -118,6 +118,7 @@ void check_fits(const DitModel& m, const DitRun& run) {
   check(m.experts() % ep == 0, "plan: {} experts cannot be divided into ep={} groups", m.experts(), ep);
   check(pp * run.interleave <= c.num_layers, "plan: {} blocks for pp={} stages of interleave={} pieces", c.num_layers,
         pp, run.interleave);
+  check(run.interleave == 1 || pp > 1, "plan: interleave={} needs a pipeline, but the mesh has pp=1", run.interleave);
   check(!run.sequence_parallel || tp > 1, "plan: sequence parallelism shares tokens over tp, but the mesh has tp=1");
   check(m.tokens >= run.mesh.size(Axis::ring) * run.mesh.size(Axis::ulysses),
         "plan: {} tokens for ring={} times ulysses={} ranks", m.tokens, run.mesh.size(Axis::ring),
@@ -150,6 +151,9 @@ std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run, const s
     const double samples = std::ceil(static_cast<double>(run.batch) * loads[g] / e.size(Axis::dp));
     e.micro_batch = std::min(run.micro_batch, std::max<int64_t>(1, static_cast<int64_t>(samples)));
     e.micro_batches = std::max<int64_t>(1, std::llround(std::ceil(samples / static_cast<double>(e.micro_batch))));
+    check(e.interleave == 1 || e.micro_batches % e.mesh.size(Axis::pp) == 0,
+          "plan: interleaved stages take micro-batches in rounds of pp={}, a step has {} of {} samples",
+          e.mesh.size(Axis::pp), e.micro_batches, e.micro_batch);
     result.push_back(std::move(group));
   }
   return result;

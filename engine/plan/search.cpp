@@ -49,25 +49,29 @@ std::vector<bool> sequence_parallel_choices(int tp) {
   return tp > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
 }
 
-std::optional<Found<DitRun>> best_on(const MeshSpec& mesh, const DitModel& m, int64_t ranks, int64_t batch,
-                                     int64_t most_zero, const Machine& machine) {
+// Pieces of a pipeline stage that divide its blocks, for micro-batches in whole rounds of the stages.
+std::vector<int> interleave_choices(const DitModel& m, const DitRun& run) {
+  const int64_t pp = run.mesh.size(Axis::pp), replicas = run.ranks / run.mesh.cell();
+  const int64_t samples = (run.batch + replicas - 1) / replicas;
+  const int64_t micro_batches = (samples + run.micro_batch - 1) / run.micro_batch;
+  if (pp == 1 || run.mesh.size(Axis::ep) > 1 || micro_batches % pp != 0) return {1};
+  return divisors(m.transformer.num_layers / pp);
+}
+
+// Of the ways to run on run.mesh.
+std::optional<Found<DitRun>> best_on(DitRun run, const DitModel& m, int64_t most_zero, const Machine& machine) {
   Best<DitRun> best(machine);
-  const int64_t most = std::min<int64_t>(batch, 64);
-  for (const bool sequence_parallel : sequence_parallel_choices(mesh.size(Axis::tp)))
-    for (int64_t zero = 0; zero <= most_zero; ++zero)
+  const int64_t most = std::min<int64_t>(run.batch, 64);
+  for (const bool sequence_parallel : sequence_parallel_choices(run.mesh.size(Axis::tp)))
+    for (run.zero = 0; run.zero <= most_zero; ++run.zero)
       for (const Recompute recompute : modes)
-        for (int64_t micro = 1; micro <= most; micro *= 2) {
-          const DitRun run{.mesh = mesh,
-                           .ranks = ranks,
-                           .batch = batch,
-                           .micro_batch = micro,
-                           .recompute = recompute,
-                           .sequence_parallel = sequence_parallel,
-                           .zero = zero};
-          const Plan plan = plan_dit(m, run, machine);
-          best.consider(run, plan);
-          if (!plan.fits(machine)) break;  // larger ones need more
-        }
+        for (run.micro_batch = 1; run.micro_batch <= most; run.micro_batch *= 2)
+          for (const int interleave : interleave_choices(m, run)) {
+            run.sequence_parallel = sequence_parallel;
+            run.recompute = recompute;
+            run.interleave = interleave;
+            best.consider(run, plan_dit(m, run, machine));
+          }
   return best.best();
 }
 
@@ -97,7 +101,8 @@ std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t 
             const MeshSpec mesh = with_axes(
                 {{Axis::ep, ep}, {Axis::pp, pp}, {Axis::ring, ring}, {Axis::ulysses, ulysses}, {Axis::tp, tp}});
             if (ranks / cell / ep > batch) continue;
-            if (auto best = best_on(mesh, m, ranks, batch, most_zero, machine)) found.push_back(*best);
+            const DitRun run{.mesh = mesh, .ranks = ranks, .batch = batch};
+            if (auto best = best_on(run, m, most_zero, machine)) found.push_back(*best);
           }
   sort_best_first(found, machine);
   return found;

@@ -106,7 +106,7 @@ TEST_P(KeptBytes, AndThePeakOfBothPasses) {
   const auto peak = static_cast<double>(memory_use().peak - before);
   const Execution e{.micro_batch = 3, .recompute = recompute};
   const double planned = 3 * (dit_block_activations(m, e, recompute) + dit_block_weight_copies(m, e, recompute)) +
-                         dit_activations_outside(m, e) + dit_block_working(m, e);
+                         dit_activations_outside(m, e) + dit_working(m, e);
   fmt::print("peak {:.0f} of {:.0f}, {:+.1f} %\n", planned, peak, 100 * (planned / peak - 1));
   EXPECT_NEAR(planned / peak, 1, 0.05);
 }
