@@ -1,5 +1,7 @@
 #include "pipelines/plan.h"
 
+#include <fmt/format.h>
+
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +10,7 @@
 #include "engine/data/tokenizer.h"
 #include "engine/io/model_config.h"
 #include "engine/plan/calibrate.h"
+#include "engine/plan/scaling.h"
 #include "engine/plan/search.h"
 #include "pipelines/plan_report.h"
 #include "pipelines/runtime.h"
@@ -21,11 +24,34 @@ Recompute recompute_of(PlannedRecompute asked, Recompute fallback) {
   return asked == PlannedRecompute::as_configured ? fallback : static_cast<Recompute>(static_cast<int>(asked) - 1);
 }
 
-void print(const PlanConfig& config, const Plan& plan, const Machine& machine) {
-  if (config.json)
-    std::cout << to_json(plan, machine).dump(2) << "\n";
-  else
-    std::cout << describe(plan, machine);
+// `sizes`: what is known about the model itself, as numbers.
+void print(const PlanConfig& config, const Plan& plan, const Machine& machine, const Json& sizes) {
+  if (config.json) {
+    Json all = to_json(plan, machine);
+    all.update(sizes);
+    std::cout << all.dump(2) << "\n";
+    return;
+  }
+  std::cout << describe(plan, machine) << "\n";
+  for (const auto& [key, value] : sizes.items()) std::cout << fmt::format("{}: {:.4g}\n", key, value.get<double>());
+}
+
+// State in mixed precision as the literature counts it, and the FLOP of a step with every forward pass repeated.
+Json sizes_of(const GptModel& model, int64_t batch) {
+  return {{"parameters", model.parameters()},
+          {"training_state_bytes", training_state_bytes(model.parameters())},
+          {"flops_full_recompute", model.hardware_flops_full(static_cast<double>(batch))}};
+}
+
+// What the FLOP of the whole training would best be spent on.
+Json sizes_of(const DitModel& model, const Plan& plan, int64_t steps) {
+  const DitParameters p = parameters_of(model.transformer);
+  const double flops = static_cast<double>(steps) * plan.time.model_flops;
+  const ComputeOptimal best = compute_optimal(flops);
+  return {{"parameters_of_an_expert", static_cast<double>(model.transformer.num_layers) * p.block() + p.outside},
+          {"training_flops", flops},
+          {"compute_optimal_parameters", best.parameters},
+          {"compute_optimal_tokens", best.tokens}};
 }
 
 template <typename Run>
@@ -72,7 +98,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
         "plan: --global-batch {} cannot be divided into dp={} times --micro-batch {}", config.global_batch, dp, micro);
   e.micro_batches = config.global_batch / (dp * micro);
   if (config.micro_batch == 0) e = with_best_micro_batch(model, e, config.global_batch / dp, machine);
-  print(config, plan_gpt(model, e, machine), machine);
+  print(config, plan_gpt(model, e, machine), machine, sizes_of(model, config.global_batch));
   return exit_done;
 }
 
@@ -135,7 +161,8 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   run.ranks = config.ranks > 0 ? config.ranks : run.mesh.ranks();
   const int64_t whole = std::max<int64_t>(1, batch * run.mesh.cell() / run.ranks);  // of a replica
   run.micro_batch = config.micro_batch > 0 ? config.micro_batch : train.micro_batch > 0 ? train.micro_batch : whole;
-  print(config, plan_dit(model, run, machine), machine);
+  const Plan plan = plan_dit(model, run, machine);
+  print(config, plan, machine, sizes_of(model, plan, train.steps));
   return exit_done;
 }
 

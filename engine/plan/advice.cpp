@@ -27,7 +27,8 @@ void on_memory(const Plan& plan, const Machine& machine, std::vector<std::string
       words.push_back(fmt::format("Activations need most; --recompute full leaves {:.1f} of {:.1f} GiB in the blocks.",
                                   m.activations_if[2] / gib, m.activations / gib));
     if (e.micro_batch > 1) words.push_back("A smaller --micro-batch makes activations smaller in proportion.");
-    words.push_back("ulysses, ring, or tp with --sequence-parallel divide the activations of one sample.");
+    words.push_back(
+        "tp with --sequence-parallel, and for denoisers ulysses or ring, divide the activations of one sample.");
   } else {
     words.push_back("Weights, gradients and optimizer need most; --zero 1 to 3, tp and pp divide them.");
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/core/error.h"
 #include "engine/plan/dit_activations.h"
@@ -50,7 +49,7 @@ RankParameters rank_parameters(const DitModel& m, const Execution& e) {
   return m.muon ? RankParameters{matrices, others} : RankParameters{0, matrices + others};
 }
 
-// What the blocks of the first stage keep, and the copies of their weights, for all micro-batches in flight.
+// What the blocks of the first stage keep for all micro-batches in flight.
 double block_bytes(const DitModel& m, const Execution& e, Recompute recompute) {
   return stage_blocks(m, e) * micro_batches_in_flight(e) * dit_block_activations(m, e, recompute);
 }
@@ -148,7 +147,8 @@ std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run, const s
     e.mesh.sizes = run.mesh.sizes;
     e.mesh.sizes[static_cast<int>(Axis::ep)] = 1;
     e.mesh.sizes[static_cast<int>(Axis::dp)] = mesh.replicas()[g];
-    const double samples = std::ceil(static_cast<double>(run.batch) * loads[g] / e.size(Axis::dp));
+    constexpr double rounding = 1e-6;  // of shares that are fractions
+    const double samples = std::ceil(static_cast<double>(run.batch) * loads[g] / e.size(Axis::dp) - rounding);
     e.micro_batch = std::min(run.micro_batch, std::max<int64_t>(1, static_cast<int64_t>(samples)));
     e.micro_batches = std::max<int64_t>(1, std::llround(std::ceil(samples / static_cast<double>(e.micro_batch))));
     check(e.interleave == 1 || e.micro_batches % e.mesh.size(Axis::pp) == 0,

@@ -13,9 +13,9 @@ namespace baton {
 namespace {
 
 constexpr double weight_bytes = 2, gradient_bytes = 4, optimizer_bytes = 12;
-// The update reads and writes gradient, master weight and both moments in f32, writes the weight, and before that
-// reads the gradient twice for its norm and a look for infinities.
-constexpr double update_traffic = 2 * 4 * 4 + 2 + 4 + 4 - 4;
+// The update reads the gradient, reads and writes master weight and both moments, all in f32, and writes the weight;
+// before that the gradient is read twice, for its norm and for infinities.
+constexpr double update_traffic = 3 * 4 + 3 * 8 + weight_bytes;
 
 void check_divides(const GptModel& m, const Execution& e) {
   const int tp = e.mesh.size(Axis::tp), pp = e.mesh.size(Axis::pp);
