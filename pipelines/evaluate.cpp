@@ -96,6 +96,7 @@ void visit(ConfigVisitor& v, EvaluateConfig& c) {
 
 int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
+  check(count_ranks(runtime.parallel) == 1, "evaluate: runs on one rank");
   check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
   std::vector<EvaluatedModel> models;
   ExpertRanges ranges;

@@ -10,7 +10,7 @@ WanTransformer& ExpertCache::get(int expert) {
       slot = it->second.get();
       coming_.erase(it);
     } else {
-      slot = model_.load_expert(expert, compute_);
+      slot = model_.load_expert(expert, compute_, layout_);
     }
   }
   return *slot;
@@ -18,7 +18,8 @@ WanTransformer& ExpertCache::get(int expert) {
 
 void ExpertCache::prefetch(int expert) {
   if (loaded_.contains(expert) || coming_.contains(expert)) return;
-  coming_[expert] = std::async(std::launch::async, [this, expert] { return model_.load_expert(expert, compute_); });
+  coming_[expert] =
+      std::async(std::launch::async, [this, expert] { return model_.load_expert(expert, compute_, layout_); });
 }
 
 }  // namespace baton

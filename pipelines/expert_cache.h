@@ -13,8 +13,8 @@ class ExpertCache {
  public:
   // `keep_all`: experts stay after the hand-over, for the pictures that follow; else each is let go when its successor
   // takes over.
-  ExpertCache(const PipelineDirectory& model, DType compute, bool keep_all)
-      : model_(model), compute_(compute), keep_all_(keep_all) {}
+  ExpertCache(const PipelineDirectory& model, DType compute, bool keep_all, const Layout& layout)
+      : model_(model), compute_(compute), keep_all_(keep_all), layout_(layout) {}
 
   WanTransformer& get(int expert);
   // Starts to read `expert` in the background, so that the hand-over to it does not wait.
@@ -24,6 +24,7 @@ class ExpertCache {
   const PipelineDirectory& model_;
   DType compute_;
   bool keep_all_;
+  Layout layout_;
   std::map<int, std::unique_ptr<WanTransformer>> loaded_;
   std::map<int, std::future<std::unique_ptr<WanTransformer>>> coming_;
 };

@@ -14,6 +14,7 @@
 #include "engine/ops/view.h"
 #include "pipelines/draw_plan.h"
 #include "pipelines/picture_file.h"
+#include "pipelines/ranks.h"
 
 namespace baton {
 
@@ -67,50 +68,64 @@ struct Seconds {
 
 class Generation {
  public:
-  Generation(GenerateConfig config, const Runtime& runtime)
+  Generation(GenerateConfig config, const Runtime& runtime, const Layout& layout)
       : start_(Clock::now()),
         config_(std::move(config)),
         runtime_(runtime),
+        layout_(layout),
         model_(config_.model),
         plan_(make_draw_plan(config_, model_)),
-        engine_(model_, runtime.compute, config_.count > config_.batch) {
+        engine_(model_, runtime.compute, config_.count > config_.batch, layout) {
     if (!config_.prompt_file.empty()) config_.prompt = read_file(config_.prompt_file, 1 << 20);
     config_.prompt_file.clear();
   }
 
   int run() {
     if (config_.dry_run) {
-      std::cout << describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute);
+      if (layout_.rank() == 0)
+        std::cout << describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute);
       return exit_done;
     }
-    if (!config_.from_latents.empty()) return decode_only();
+    if (!config_.from_latents.empty()) return layout_.rank() == 0 ? decode_only() : exit_done;
     if (!config_.init_image.empty()) init_ = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
     const auto encode_start = Clock::now();
     texts_ = engine_.encode({config_.prompt, config_.negative});
     seconds_.encode = seconds_since(encode_start) / static_cast<double>(config_.count);
-    const int64_t steps = std::ssize(plan_.steps), batches = (config_.count + config_.batch - 1) / config_.batch;
-    Progress progress(runtime_.progress, "generate", steps * batches);
-    for (int64_t first = 0; first < config_.count; first += config_.batch) {
-      if (runtime_.stop) return exit_interrupted;
+    const Group& replicas = layout_.on(Axis::dp);
+    const int64_t batches = (config_.count + config_.batch - 1) / config_.batch;
+    const int64_t mine = (batches - replicas.rank() + replicas.size() - 1) / replicas.size();
+    Progress progress(layout_.rank() == 0 ? runtime_.progress : ProgressMode::none, "generate",
+                      std::ssize(plan_.steps) * mine);
+    for (int64_t batch = replicas.rank(); batch < batches; batch += replicas.size()) {
+      if (stopped()) return exit_interrupted;
+      const int64_t first = batch * config_.batch;
       draw_batch(first, std::min(config_.batch, config_.count - first), progress);
     }
     return exit_done;
   }
 
  private:
+  // Ctrl-C as the first rank of the replica sees it: all must agree.
+  bool stopped() {
+    int64_t stop = runtime_.stop;
+    layout_.replica().broadcast(values(std::span(&stop, 1)), 0).wait();
+    return stop != 0;
+  }
+
   void draw_batch(int64_t first, int64_t size, Progress& progress) {
+    layout_.everyone().set_step(first);
     std::vector<PictureRequest> pictures;
     for (int64_t i = 0; i < size; ++i) pictures.push_back({0, 1, static_cast<uint64_t>(config_.seed + first + i)});
     Tensor latents = engine_.noise(plan_, pictures);
     if (init_) latents = noised(expand(init_, latents.shape()), latents, plan_.steps[0].sigma);
     engine_.load(plan_.steps[0].expert);
     const auto denoise_start = Clock::now();
-    if (first == 0) seconds_.start_to_first_step = seconds_since(start_);
+    if (seconds_.start_to_first_step == 0) seconds_.start_to_first_step = seconds_since(start_);
     latents = engine_.denoise(plan_, texts_, pictures, latents, [&](const Step& step) {
       progress.update(++steps_done_, {{"step", step.index + 1.0}, {"expert", step.expert}});
     });
     seconds_.denoise = seconds_since(denoise_start) / static_cast<double>(size);
-    finish_batch(first, latents);
+    if (layout_.replica().rank() == 0) finish_batch(first, latents);
   }
 
   void finish_batch(int64_t first, const Tensor& latents) {
@@ -141,10 +156,7 @@ class Generation {
   }
 
   void report(const Path& path, int64_t index) const {
-    if (!config_.json) {
-      std::cout << path.string() << std::endl;
-      return;
-    }
+    if (!config_.json) return print_line(path.string());
     const double total = seconds_.encode + seconds_.denoise + seconds_.decode;
     const Json line{{"path", path.string()},
                     {"seed", config_.seed + index},
@@ -158,8 +170,11 @@ class Generation {
                     {"seconds_denoise", seconds_.denoise},
                     {"seconds_decode", seconds_.decode},
                     {"seconds_total", total}};
-    std::cout << line.dump() << std::endl;
+    print_line(line.dump());
   }
+
+  // At once, as replicas print side by side.
+  static void print_line(const std::string& line) { std::cout << (line + "\n") << std::flush; }
 
   int decode_only() {
     const Tensor latents = read_latents(config_.from_latents, model_);
@@ -187,6 +202,7 @@ class Generation {
   Clock::time_point start_;
   GenerateConfig config_;
   const Runtime& runtime_;
+  Layout layout_;
   PipelineDirectory model_;
   DrawPlan plan_;
   TextToImage engine_;
@@ -213,7 +229,16 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
-  return Generation(std::move(config), runtime).run();
+  const MeshSpec mesh = parse_mesh(runtime.parallel.mesh);
+  check(mesh.size(Axis::ep) == 1 && mesh.size(Axis::pp) == 1, "generate: axes ep and pp are for training");
+  check(config.latents_out.empty() || count_ranks(runtime.parallel) == mesh.cell(),
+        "latents_out: with one replica only; leave dp out of the mesh");
+  int code = exit_done;
+  on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {
+    const int mine = Generation(config, runtime, layout).run();
+    if (layout.rank() == 0) code = mine;
+  });
+  return code;
 }
 
 }  // namespace baton

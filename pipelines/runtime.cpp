@@ -22,12 +22,14 @@ void visit(ConfigVisitor& v, RuntimeConfig& c) {
   v("dtype", c.dtype, "auto, f32 or bf16; auto is the fastest that this machine multiplies in hardware");
   v("threads", c.threads, "CPU threads (default: one for each core)", {0, 4096});
   v("progress", c.progress, "auto, bar, json or none; on stderr");
+  visit(v, c.parallel);
 }
 
 Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop) {
   check(config.device == "cpu" || config.device == "auto", "device '{}': this build runs on cpu", config.device);
   kernels::cpu::set_threads(static_cast<int>(config.threads));
-  return {choose_dtype(config.dtype), kernels::cpu::machine().threads, parse_progress_mode(config.progress), stop};
+  return {choose_dtype(config.dtype), kernels::cpu::machine().threads, parse_progress_mode(config.progress), stop,
+          config.parallel};
 }
 
 }  // namespace baton

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <string>
 
+#include "engine/config/parallel_config.h"
 #include "engine/config/visitor.h"
 #include "engine/core/dtype.h"
 #include "engine/core/progress.h"
@@ -15,6 +16,7 @@ struct RuntimeConfig {
   std::string dtype = "auto";
   int64_t threads = 0;
   std::string progress = "auto";
+  ParallelConfig parallel;
 };
 void visit(ConfigVisitor& v, RuntimeConfig& config);
 
@@ -23,6 +25,7 @@ struct Runtime {
   int threads;    // CPU threads of all ranks together
   ProgressMode progress;
   const std::atomic<bool>& stop;  // set by Ctrl-C: finish what is at hand, save, return
+  ParallelConfig parallel = {};   // of all but training, whose config says it
 };
 
 // Checks the config against this machine, sets the number of threads. InputError for what the machine cannot do.

@@ -10,14 +10,16 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
+#include "engine/parallel/region.h"
 
 namespace baton {
 
 // Keys and values of the texts change with the expert, not with the step. Rows: the conditional half of all pictures,
-// then (where guidance is on) the unconditional half.
+// then (where guidance is on) the unconditional half; with two ranks on axis cfg each has one of the halves.
 struct TextToImage::Conversation {
   const TextStates& texts;
   const std::vector<PictureRequest>& pictures;
+  const Group& cfg;
   int expert = -1;
   bool guided = false;
   TextContext context;
@@ -25,8 +27,10 @@ struct TextToImage::Conversation {
   const TextContext& read_by(const WanTransformer& model, int by, bool with_guidance) {
     if (by == expert && with_guidance == guided) return context;
     std::vector<int32_t> rows;
-    for (const PictureRequest& p : pictures) rows.push_back(static_cast<int32_t>(p.prompt));
-    if (with_guidance)
+    const bool shared = with_guidance && cfg.size() == 2;
+    if (!shared || cfg.rank() == 0)
+      for (const PictureRequest& p : pictures) rows.push_back(static_cast<int32_t>(p.prompt));
+    if (with_guidance && (!shared || cfg.rank() == 1))
       for (const PictureRequest& p : pictures) rows.push_back(static_cast<int32_t>(p.negative));
     const Tensor index = Tensor::from_ids(rows, {static_cast<int64_t>(rows.size())});
     context = model.encode_text(texts.states, texts.count);  // each text once, whatever the number of pictures
@@ -57,8 +61,8 @@ namespace {
 
 }  // namespace
 
-TextToImage::TextToImage(const PipelineDirectory& model, DType compute, bool keep_experts)
-    : model_(model), compute_(compute), experts_(model, compute, keep_experts) {}
+TextToImage::TextToImage(const PipelineDirectory& model, DType compute, bool keep_experts, const Layout& layout)
+    : model_(model), compute_(compute), layout_(layout), experts_(model, compute, keep_experts, layout) {}
 
 TextStates TextToImage::encode(const std::vector<std::string>& texts) const {
   return PromptEncoder(model_, compute_).encode(texts);
@@ -83,14 +87,17 @@ Tensor TextToImage::noise(const DrawPlan& plan, const std::vector<PictureRequest
 Tensor TextToImage::denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
                             Tensor latents, const AfterStep& after_step) {
   NoGrad off;
-  Conversation conversation{texts, pictures};
+  Group& cfg = layout_.on(Axis::cfg);
+  Conversation conversation{texts, pictures, cfg};
   const int64_t batch = latents.dim(0);
   const auto velocity = [&](const Tensor& x, const Step& step) {
     WanTransformer& expert = experts_.get(step.expert);
     const bool with_guidance = guided(step.guidance);
     const TextContext& context = conversation.read_by(expert, step.expert, with_guidance);
-    const Tensor time = Tensor::full({with_guidance ? 2 * batch : batch}, step.timestep);
-    const Tensor input = with_guidance ? concat({x, x}, 0) : x, out = expert(input, time, context);
+    const bool both = with_guidance && cfg.size() == 1;
+    const Tensor time = Tensor::full({both ? 2 * batch : batch}, step.timestep);
+    const Tensor input = both ? concat({x, x}, 0) : x, mine = expert(input, time, context);
+    const Tensor out = with_guidance && !both ? collect(mine, 0, 2 * batch, cfg) : mine;
     if (!all_finite(out)) explain_bad_value(expert, input, time, context, step);
     return with_guidance ? guide(narrow(out, 0, 0, batch), narrow(out, 0, batch, batch), step.guidance) : out;
   };

@@ -32,8 +32,8 @@ struct DrawPlan {
 // Draws pictures with a pipeline's experts: one forward pass for a whole batch and for both halves of guidance.
 class TextToImage {
  public:
-  // `keep_experts`: see ExpertCache.
-  TextToImage(const PipelineDirectory& model, DType compute, bool keep_experts);
+  // `keep_experts`: see ExpertCache. The ranks of a replica draw the same pictures together.
+  TextToImage(const PipelineDirectory& model, DType compute, bool keep_experts, const Layout& layout = {});
 
   TextStates encode(const std::vector<std::string>& texts) const;
 
@@ -60,6 +60,7 @@ class TextToImage {
 
   const PipelineDirectory& model_;
   DType compute_;
+  Layout layout_;
   ExpertCache experts_;
   std::unique_ptr<WanVae> vae_;
 };

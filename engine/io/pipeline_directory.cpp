@@ -135,10 +135,10 @@ int64_t PipelineDirectory::size_multiple() const {
   return vae_config_.scale_factor_spatial * std::max(patch[1], patch[2]);
 }
 
-std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType compute) const {
+std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType compute, const Layout& layout) const {
   TensorStore store(expert_folder(expert));
   StoredParameters parameters(store);
-  auto model = std::make_unique<WanTransformer>(expert_configs_[expert], parameters, compute);
+  auto model = std::make_unique<WanTransformer>(expert_configs_[expert], parameters, compute, layout);
   parameters.finish();
   model->prepare();
   store.release_pages();  // packed weights are not read again

@@ -43,8 +43,8 @@ class PipelineDirectory {
   Path scheduler_file() const { return path_ / "scheduler" / "scheduler_config.json"; }
   int64_t size_multiple() const;  // pictures must be a multiple of this many pixels both ways
 
-  // Constant models for sampling, computing in `compute`.
-  std::unique_ptr<WanTransformer> load_expert(int expert, DType compute) const;
+  // Constant models for sampling, computing in `compute`; of an expert this rank's share.
+  std::unique_ptr<WanTransformer> load_expert(int expert, DType compute, const Layout& layout = {}) const;
   std::unique_ptr<TextEncoder> load_text_encoder(int index, DType compute) const;
   std::unique_ptr<WanVae> load_vae(DType compute) const;
 

@@ -9,7 +9,7 @@ struct Layout::Groups {
   int rank;
   bool sequence_parallel;
   std::array<std::unique_ptr<Group>, axis_count> axes;
-  std::unique_ptr<Group> sharded, whole, shared_sharded, shared_whole, samples, expert_group, everyone;
+  std::unique_ptr<Group> sharded, whole, shared_sharded, shared_whole, samples, replica, expert_group, everyone;
 };
 
 namespace {
@@ -42,6 +42,7 @@ Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel) {
     groups_->whole = with_same(world, mesh, {ep, pp, tp}, "replicas");
     groups_->shared_whole = with_same(world, mesh, {pp, tp}, "replicas");
   }
+  groups_->replica = with_same(world, mesh, {ep, dp}, "replica");
   groups_->expert_group = with_same(world, mesh, {ep}, "experts");
   groups_->everyone = world.split(0, "everyone");
   groups_->samples = with_same(world, mesh, {pp, cfg, ring, ulysses, tp}, "samples");
@@ -60,6 +61,8 @@ Group& Layout::shared_replicas(Shard shard) const {
   if (!groups_) return alone();
   return shard == Shard::whole ? *groups_->shared_whole : *groups_->shared_sharded;
 }
+
+Group& Layout::replica() const { return groups_ ? *groups_->replica : alone(); }
 
 Group& Layout::expert_group() const { return groups_ ? *groups_->expert_group : alone(); }
 

@@ -26,7 +26,8 @@ class Layout {
   Group& replicas(Shard shard) const;
   // The same for what all groups of experts hold alike: the text encoder, or the one denoiser before the branch.
   Group& shared_replicas(Shard shard) const;
-  // The ranks of this rank's group of experts, and all ranks.
+  // The ranks of this rank's replica, of its group of experts, and all ranks.
+  Group& replica() const;
   Group& expert_group() const;
   Group& everyone() const;
   // One rank of each replica in all groups of experts: ranks with the same place in theirs.

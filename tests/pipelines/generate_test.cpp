@@ -181,5 +181,47 @@ TEST_F(GenerateTest, SizesAndStepsAreChecked) {
   }
 }
 
+TEST_F(GenerateTest, DrawsTheSameOnManyRanks) {
+  const Path model = test::write_tiny_pipeline("tiny_ranks", {0.7});
+  GenerateConfig c = config(model, "pictures");
+  c.guidance = {3.0};
+  c.count = 3;
+  const std::vector<float> one = latents(c);
+  for (const char* mesh : {"tp=2", "ulysses=2", "ring=2", "ring=3", "cfg=2", "ring=2,ulysses=2", "cfg=2,tp=2"}) {
+    SCOPED_TRACE(mesh);
+    GenerateConfig many = c;
+    many.latents_out = (out_ / "many.safetensors").string();
+    const ParallelConfig parallel{.mesh = mesh};
+    EXPECT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, parallel}), exit_done);
+    const std::vector<float> drawn = TensorStore(many.latents_out).get("latents").to_vector();
+    EXPECT_LT(largest_difference(one, drawn), 1e-4);
+  }
+}
+
+TEST_F(GenerateTest, ReplicasShareThePictures) {
+  const Path model = test::write_tiny_pipeline("tiny_replicas", {});
+  GenerateConfig c = config(model, "one");
+  c.count = 5;
+  c.batch = 2;
+  ASSERT_EQ(run(c), exit_done);
+  GenerateConfig many = c;
+  many.out = (out_ / "many").string();
+  ASSERT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, {.ranks = 4, .mesh = "cfg=2"}}), exit_done);
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = fmt::format("{}-{}.png", i, i);
+    EXPECT_EQ(read_image(out_ / "one" / name).pixels, read_image(out_ / "many" / name).pixels);
+  }
+}
+
+TEST_F(GenerateTest, RefusesMeshesThatCannotDraw) {
+  const Path model = test::write_tiny_pipeline("tiny_meshes", {});
+  GenerateConfig c = config(model, "a.png");
+  for (const char* mesh : {"ep=2", "pp=2", "tp=7", "cfg=3"})
+    EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = mesh}}), InputError) << mesh;
+  EXPECT_FALSE(fs::exists(c.out));
+  c.latents_out = (out_ / "latents.safetensors").string();
+  EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = "dp=2"}}), InputError);
+}
+
 }  // namespace
 }  // namespace baton
