@@ -7,29 +7,12 @@
 #include <thread>
 
 #include "engine/tensor/tensor.h"
-#include "tests/comm/group_checks.h"
 
 namespace baton {
 namespace {
 
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-class LocalGroupTest : public testing::TestWithParam<int> {};
-
-TEST_P(LocalGroupTest, Collectives) {
-  run_ranks(GetParam(), {}, [](Group& world) { test::check_collectives(world); });
-}
-
-TEST_P(LocalGroupTest, Splits) {
-  run_ranks(GetParam(), {}, [](Group& world) { test::check_splits(world); });
-}
-
-TEST_P(LocalGroupTest, CountsItsBytes) {
-  run_ranks(GetParam(), {}, [](Group& world) { test::check_traffic(world); });
-}
-
-INSTANTIATE_TEST_SUITE_P(Sizes, LocalGroupTest, testing::Values(1, 2, 3, 4, 7));
 
 void use(Group& group) {
   std::vector<float> x(4, 1.0f);

@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 
 #include "engine/autograd/tape.h"
-#include "engine/comm/local.h"
 #include "engine/core/error.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
+#include "tests/comm/on_ranks.h"
 #include "tests/ops/op_test.h"
 
 // The denoiser on several ranks against the same on one: its output and every gradient.
@@ -79,7 +79,7 @@ TEST_P(ParallelDenoiser, HasTheOutputAndGradientsOfOneRank) {
   const Case c = GetParam();
   const Outcome one = train_step(c, {});
   const MeshSpec spec = parse_mesh(c.mesh);
-  run_ranks(spec.ranks(), {}, [&](Group& world) {
+  test::on_ranks(spec.ranks(), [&](Group& world) {
     const Layout layout(world, Mesh(spec, world.size(), {}), c.sequence_parallel);
     const Outcome mine = train_step(c, layout);
     expect_close(mine.out, one.out.to_vector(), 1e-5, "out");
@@ -97,16 +97,17 @@ TEST_P(ParallelDenoiser, HasTheOutputAndGradientsOfOneRank) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Meshes, ParallelDenoiser,
-    testing::Values(Case{"tp=2"}, Case{"tp=4"}, Case{"tp=2", true}, Case{"tp=4", true, 6, 14}, Case{"ulysses=2"},
-                    Case{"ulysses=4"}, Case{"ring=2"}, Case{"ring=3"}, Case{"ring=2,ulysses=2"},
-                    Case{"tp=2,ulysses=2", true}, Case{"ring=2,tp=2"}, Case{"ring=2,ulysses=2,tp=2", true, 6, 14},
-                    // odd: one token, 63 and 65 tokens, heads that ranks cannot share evenly
-                    Case{"ulysses=2", false, 2, 2}, Case{"ring=3", false, 2, 2}, Case{"ring=2,ulysses=2", false, 14, 18},
-                    Case{"ring=2", false, 10, 26}, Case{"tp=2", true, 10, 26}, Case{"ulysses=2", false, 14, 18, 3},
-                    Case{"ulysses=4", false, 10, 26, 3}, Case{"ulysses=4", false, 8, 16, 5},
-                    Case{"ring=2,ulysses=2", false, 2, 2, 3}));
+INSTANTIATE_TEST_SUITE_P(Meshes, ParallelDenoiser,
+                         testing::Values(Case{"tp=2"}, Case{"tp=4"}, Case{"tp=2", true}, Case{"tp=4", true, 6, 14},
+                                         Case{"ulysses=2"}, Case{"ulysses=4"}, Case{"ring=2"}, Case{"ring=3"},
+                                         Case{"ring=2,ulysses=2"}, Case{"tp=2,ulysses=2", true}, Case{"ring=2,tp=2"},
+                                         Case{"ring=2,ulysses=2,tp=2", true, 6, 14},
+                                         // odd: one token, 63 and 65 tokens, heads that ranks cannot share evenly
+                                         Case{"ulysses=2", false, 2, 2}, Case{"ring=3", false, 2, 2},
+                                         Case{"ring=2,ulysses=2", false, 14, 18}, Case{"ring=2", false, 10, 26},
+                                         Case{"tp=2", true, 10, 26}, Case{"ulysses=2", false, 14, 18, 3},
+                                         Case{"ulysses=4", false, 10, 26, 3}, Case{"ulysses=4", false, 8, 16, 5},
+                                         Case{"ring=2,ulysses=2", false, 2, 2, 3}));
 
 INSTANTIATE_TEST_SUITE_P(Recomputation, ParallelDenoiser,
                          testing::Values(Case{"tp=2", true, 8, 16, 4, Recompute::selective},
@@ -116,16 +117,16 @@ INSTANTIATE_TEST_SUITE_P(Recomputation, ParallelDenoiser,
 
 TEST(ParallelDenoiser, RefusesHeadsThatCannotBeShared) {
   const auto run = [] {
-    run_ranks(3, {}, [](Group& world) {
-      train_step({"tp=3"}, Layout(world, Mesh(parse_mesh("tp=3"), 3, {}), false));
-    });
+    test::on_ranks(3,
+                   [](Group& world) { train_step({"tp=3"}, Layout(world, Mesh(parse_mesh("tp=3"), 3, {}), false)); });
   };
   try {
     run();
     FAIL();
   } catch (const InputError& error) {
-    EXPECT_STREQ(error.what(),
-                 "denoiser: 4 heads and a feed-forward width of 40 cannot be shared by tp=3; sizes that fit are 1, 2, 4");
+    EXPECT_STREQ(
+        error.what(),
+        "denoiser: 4 heads and a feed-forward width of 40 cannot be shared by tp=3; sizes that fit are 1, 2, 4");
   }
 }
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/autograd/tape.h"
-#include "engine/comm/local.h"
 #include "engine/ops/view.h"
+#include "tests/comm/on_ranks.h"
 #include "tests/ops/op_test.h"
 
 namespace baton {
@@ -44,7 +44,7 @@ Result run(const std::function<Tensor(const Tensor&)>& f, const Tensor& x, const
 
 class RegionTest : public testing::TestWithParam<int> {
  protected:
-  void on_ranks(const std::function<void(Group&)>& body) { run_ranks(GetParam(), {}, body); }
+  void on_ranks(const std::function<void(Group&)>& body) { test::on_ranks(GetParam(), body); }
 };
 
 TEST_P(RegionTest, CopyAndReduceAreConjugate) {

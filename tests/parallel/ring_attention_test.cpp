@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "engine/autograd/tape.h"
-#include "engine/comm/local.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "engine/parallel/region.h"
+#include "tests/comm/on_ranks.h"
 #include "tests/ops/op_test.h"
 
 namespace baton {
@@ -35,7 +35,7 @@ TEST_P(RingAttentionTest, IsAttention) {
   const Tensor q = leaf(random(shape, 1, 2)), k = leaf(random(shape, 2, 2)), v = leaf(random(shape, 3));
   const Tensor dy = random(shape, 4), y = attention(q, k, v);
   backward(y, dy);
-  run_ranks(c.ranks, {}, [&](Group& ring) {
+  test::on_ranks(c.ranks, [&](Group& ring) {
     const auto parts = even_parts(c.tokens, ring.size());
     const auto mine = [&](const Tensor& x) {
       return contiguous(narrow(x.detach(), 1, part_start(parts, ring.rank()), parts[ring.rank()]));

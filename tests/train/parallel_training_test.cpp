@@ -7,6 +7,7 @@
 #include "engine/io/file.h"
 #include "engine/ops/view.h"
 #include "engine/train/denoiser_trainer.h"
+#include "tests/comm/on_ranks.h"
 #include "tests/ops/op_test.h"
 #include "tests/train/training_fixture.h"
 
@@ -82,7 +83,7 @@ TEST_P(ParallelTraining, IsTrainingOnOneRank) {
   const Case c = GetParam();
   const Outcome one = ten_steps(c, {});
   const MeshSpec spec = parse_mesh(c.mesh);
-  run_ranks(spec.ranks(), {}, [&](Group& world) {
+  test::on_ranks(spec.ranks(), [&](Group& world) {
     const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
                         c.sequence_parallel);
     const Outcome mine = ten_steps(c, layout);

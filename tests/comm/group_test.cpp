@@ -1,12 +1,12 @@
-#include "tests/comm/group_checks.h"
+#include "engine/comm/group.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
-#include "engine/tensor/tensor.h"
+#include "tests/comm/on_ranks.h"
 
-namespace baton::test {
+namespace baton {
 namespace {
 
 // Part i of n has i % 3 values: also none.
@@ -118,8 +118,6 @@ void check_overlap(Group& g) {
   EXPECT_FLOAT_EQ(y[2], expected_y);
 }
 
-}  // namespace
-
 void check_collectives(Group& world) {
   check_all_reduce(world);
   check_bf16(world);
@@ -145,7 +143,8 @@ void check_splits(Group& world) {
 
 void check_traffic(Group& world) {
   const double n = world.size();
-  const std::unique_ptr<Group> g = world.split(0, "axis");
+  const std::string axis_name = "axis of " + std::to_string(world.size());
+  const std::unique_ptr<Group> g = world.split(0, axis_name);
   const std::vector<int64_t> counts(world.size(), 6);
   std::vector<float> all(6 * world.size()), mine(6);
   g->all_reduce(values(std::span(all))).wait();
@@ -155,10 +154,10 @@ void check_traffic(Group& world) {
   std::vector<float> received(all.size());
   g->all_to_all(values(std::span(all)), counts, values(std::span(received)), counts).wait();
   if (world.size() == 1) {
-    EXPECT_FALSE(world.traffic().entries.contains("axis"));
+    EXPECT_FALSE(world.traffic().entries.contains(axis_name));
     return;
   }
-  const auto& axis = world.traffic().entries.at("axis");
+  const auto& axis = world.traffic().entries.at(axis_name);
   EXPECT_EQ(axis.at("all-reduce").calls, 2);
   EXPECT_DOUBLE_EQ(axis.at("all-reduce").bytes, 2 * 2 * 24 * (n - 1));
   EXPECT_DOUBLE_EQ(axis.at("all-gather").bytes, 24 * (n - 1));
@@ -166,4 +165,13 @@ void check_traffic(Group& world) {
   EXPECT_DOUBLE_EQ(axis.at("all-to-all").bytes, 24 * (n - 1));
 }
 
-}  // namespace baton::test
+class GroupTest : public testing::TestWithParam<int> {};
+
+TEST_P(GroupTest, Collectives) { test::on_ranks(GetParam(), check_collectives); }
+TEST_P(GroupTest, Splits) { test::on_ranks(GetParam(), check_splits); }
+TEST_P(GroupTest, CountsItsBytes) { test::on_ranks(GetParam(), check_traffic); }
+
+INSTANTIATE_TEST_SUITE_P(Group, GroupTest, testing::Values(1, 2, 3, 4, 7));
+
+}  // namespace
+}  // namespace baton

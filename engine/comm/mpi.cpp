@@ -1,0 +1,204 @@
+#include "engine/comm/mpi.h"
+
+#include <mpi.h>
+
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <thread>
+
+#include "engine/core/error.h"
+
+namespace baton {
+namespace {
+
+void require(int result, const char* what) {
+  if (result == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(result, text, &length);
+  fail_run("{}: {}", what, std::string_view(text, length));
+}
+
+MPI_Datatype type_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return MPI_FLOAT;
+    case DType::f64:
+      return MPI_DOUBLE;
+    case DType::i32:
+      return MPI_INT32_T;
+    case DType::i64:
+      return MPI_INT64_T;
+    case DType::bf16:
+    case DType::f16:
+      return MPI_UINT16_T;
+    case DType::u8:
+      return MPI_UINT8_T;
+  }
+  return MPI_DATATYPE_NULL;
+}
+
+int to_int(int64_t count) {
+  check(count <= INT_MAX, "mpi: a message of {} values, at most {} are possible", count, INT_MAX);
+  return static_cast<int>(count);
+}
+
+// Counts of each rank and where its part begins, as MPI wants them.
+struct Parts {
+  std::vector<int> counts, starts;
+  explicit Parts(const std::vector<int64_t>& of_ranks) {
+    int64_t start = 0;
+    for (int64_t count : of_ranks) {
+      counts.push_back(to_int(count));
+      starts.push_back(to_int(start));
+      start += count;
+    }
+  }
+};
+
+void widen(ConstValues from, float* to) {
+  for (int64_t i = 0; i < from.count; ++i) to[i] = bf16_to_f32(static_cast<const uint16_t*>(from.data)[i]);
+}
+void narrow(const float* from, Values to) {
+  for (int64_t i = 0; i < to.count; ++i) static_cast<uint16_t*>(to.data)[i] = f32_to_bf16(from[i]);
+}
+
+// The cores may have fewer threads to give than there are ranks, so waiting must not burn them.
+void wait_for(MPI_Request request) {
+  int done = 0;
+  for (int tries = 0; !done; ++tries) {
+    require(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "mpi: waiting");
+    if (!done && tries > 100) std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+}
+
+class MpiGroup : public Group {
+ public:
+  MpiGroup(MPI_Comm comm, const std::string& name, std::shared_ptr<Traffic> traffic)
+      : Group(rank_in(comm), size_of_comm(comm), name, std::move(traffic)), comm_(comm) {}
+  ~MpiGroup() override {
+    int ended = 0;
+    MPI_Finalized(&ended);
+    if (!ended && comm_ != MPI_COMM_WORLD) MPI_Comm_free(&comm_);
+  }
+
+  std::unique_ptr<Group> split(int color, const std::string& name) override {
+    MPI_Comm part;
+    require(MPI_Comm_split(comm_, color, rank(), &part), "mpi: splitting a group");
+    return std::make_unique<MpiGroup>(part, name, shared_traffic());
+  }
+  void set_step(int64_t) override {}
+
+ protected:
+  Pending start(Call call) override {
+    const bool adds = call.kind == Kind::all_reduce || call.kind == Kind::reduce_scatter;
+    return adds && call.in.dtype == DType::bf16 ? start_widened(std::move(call)) : start_as_given(std::move(call));
+  }
+
+  Pending start_send(ConstValues data, int to) override {
+    MPI_Request request;
+    require(MPI_Isend(data.data, to_int(data.count), type_of(data.dtype), to, 0, comm_, &request), "mpi: send");
+    return Pending([request] { wait_for(request); });
+  }
+  Pending start_receive(Values data, int from) override {
+    MPI_Request request;
+    require(MPI_Irecv(data.data, to_int(data.count), type_of(data.dtype), from, 0, comm_, &request), "mpi: receive");
+    return Pending([request] { wait_for(request); });
+  }
+
+ private:
+  static int rank_in(MPI_Comm comm) {
+    int rank = 0;
+    MPI_Comm_rank(comm, &rank);
+    return rank;
+  }
+  static int size_of_comm(MPI_Comm comm) {
+    int size = 0;
+    MPI_Comm_size(comm, &size);
+    return size;
+  }
+
+  Pending start_as_given(Call call) {
+    // MPI reads the lists until the end.
+    const auto send = std::make_shared<Parts>(call.send_counts), receive = std::make_shared<Parts>(call.receive_counts);
+    const MPI_Datatype type = type_of(call.out.dtype);
+    const MPI_Op op = call.reduction == Reduction::sum ? MPI_SUM : MPI_MAX;
+    const void* out = call.out.data;
+    void* in = call.in.data;
+    MPI_Request request;
+    int result = MPI_SUCCESS;
+    switch (call.kind) {
+      case Kind::all_reduce:
+        result = MPI_Iallreduce(MPI_IN_PLACE, in, to_int(call.in.count), type, op, comm_, &request);
+        break;
+      case Kind::all_gather: {
+        const bool in_place = out == call.in.part(receive->starts[rank()], call.out.count).data;
+        result = MPI_Iallgatherv(in_place ? MPI_IN_PLACE : out, to_int(call.out.count), type, in,
+                                 receive->counts.data(), receive->starts.data(), type, comm_, &request);
+        break;
+      }
+      case Kind::reduce_scatter:
+        result = MPI_Ireduce_scatter(out, in, send->counts.data(), type, op, comm_, &request);
+        break;
+      case Kind::all_to_all:
+        result = MPI_Ialltoallv(out, send->counts.data(), send->starts.data(), type, in, receive->counts.data(),
+                                receive->starts.data(), type, comm_, &request);
+        break;
+      case Kind::broadcast:
+        result = MPI_Ibcast(in, to_int(call.in.count), type, call.root, comm_, &request);
+        break;
+      case Kind::barrier:
+        result = MPI_Ibarrier(comm_, &request);
+        break;
+    }
+    require(result, "mpi: collective");
+    return Pending([request, send, receive] { wait_for(request); });
+  }
+
+  // bf16 travels as f32 where it is added.
+  Pending start_widened(Call call) {
+    const auto out = std::make_shared<std::vector<float>>(call.out.count),
+               in = std::make_shared<std::vector<float>>(call.in.count);
+    widen(call.out, out->data());
+    const Values target = call.in;
+    const bool in_place = call.kind == Kind::all_reduce;
+    call.out = {out->data(), call.out.count, DType::f32};
+    call.in = {in_place ? out->data() : in->data(), call.in.count, DType::f32};
+    const auto sum = std::make_shared<Pending>(start_as_given(std::move(call)));
+    return Pending([sum, out, in, in_place, target] {
+      sum->wait();
+      narrow(in_place ? out->data() : in->data(), target);
+    });
+  }
+
+  MPI_Comm comm_;
+};
+
+}  // namespace
+
+bool started_by_mpi() {
+  const char* size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  return size && std::atoi(size) > 1;
+}
+
+MpiSession::MpiSession() {
+  int provided = 0;
+  require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "mpi: start");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  world_ = std::make_unique<MpiGroup>(MPI_COMM_WORLD, "world", std::make_shared<Traffic>());
+}
+
+MpiSession::~MpiSession() {
+  world_.reset();
+  MPI_Finalize();
+}
+
+void MpiSession::abort(int code) {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
+}
+
+}  // namespace baton
