@@ -1,5 +1,6 @@
 #include "pipelines/generate.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -233,10 +234,9 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   check(mesh.size(Axis::ep) == 1 && mesh.size(Axis::pp) == 1, "generate: axes ep and pp are for training");
   check(config.latents_out.empty() || count_ranks(runtime.parallel) == mesh.cell(),
         "latents_out: with one replica only; leave dp out of the mesh");
-  int code = exit_done;
+  std::atomic<int> code = exit_done;
   on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {
-    const int mine = Generation(config, runtime, layout).run();
-    if (layout.rank() == 0) code = mine;
+    if (const int mine = Generation(config, runtime, layout).run(); mine != exit_done) code = mine;
   });
   return code;
 }

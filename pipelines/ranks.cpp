@@ -1,12 +1,14 @@
 #include "pipelines/ranks.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "engine/comm/local.h"
+#include "engine/comm/mpi.h"
 #include "engine/core/log.h"
 #include "engine/parallel/region.h"
-#include "kernels/machine.h"
 
 namespace baton {
 namespace {
@@ -32,14 +34,50 @@ void print_traffic(const Traffic& traffic) {
                    group);
 }
 
+// The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first
+// one says it.
+[[noreturn]] void give_up(MpiSession& session, const char* what, int code) {
+  if (session.world().rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(5));
+  spdlog::error("rank {}: {}", session.world().rank(), what);
+  session.abort(code);
+}
+
+bool on_processes(ParallelConfig config, int threads, std::span<const double> loads,
+                  const std::function<void(const Layout&)>& body) {
+  MpiSession session;
+  Group& world = session.world();
+  if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
+  try {
+    check(config.ranks == 0 || config.ranks == world.size(), "ranks: {}, but mpirun started {} processes", config.ranks,
+          world.size());
+    config.ranks = world.size();
+    resolve(config);
+    const MeshSpec spec = parse_mesh(config.mesh);
+    const Mesh mesh(spec, world.size(), loads_of_groups(loads, spec.size(Axis::ep)));
+    spdlog::info("{} processes as {}, {} CPU threads each", world.size(), mesh.describe(), threads);
+    body(Layout(world, mesh, config.sequence_parallel));
+    if (config.profile && world.rank() == 0) print_traffic(world.traffic());
+  } catch (const InputError& error) {
+    give_up(session, error.what(), exit_bad_input);
+  } catch (const std::exception& error) {
+    give_up(session, error.what(), exit_failed);
+  }
+  world.barrier();
+  return world.rank() == 0;
+}
+
 }  // namespace
 
-void on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
               const std::function<void(const Layout&)>& body) {
+  if (started_by_mpi()) return on_processes(config, runtime.threads, loads, body);
   resolve(config);
   const MeshSpec spec = parse_mesh(config.mesh);
   const int ranks = count_ranks(config);
-  if (ranks == 1) return body({});
+  if (ranks == 1) {
+    body({});
+    return true;
+  }
   const Mesh mesh(spec, ranks, loads_of_groups(loads, spec.size(Axis::ep)));
   const int threads = std::max(1, runtime.threads / ranks);
   spdlog::info("{} ranks as {}, {} CPU thread{} each", ranks, mesh.describe(), threads, threads == 1 ? "" : "s");
@@ -47,7 +85,7 @@ void on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<co
     body(Layout(world, mesh, config.sequence_parallel));
     if (config.profile && world.rank() == 0) print_traffic(world.traffic());
   });
-  kernels::cpu::set_threads(runtime.threads);
+  return true;
 }
 
 }  // namespace baton

@@ -9,8 +9,10 @@
 namespace baton {
 
 // Runs body(layout) on every rank that the config asks for, each with its share of the CPU threads; with one, in this
-// thread. `loads`: of each expert, for an axis ep without sizes. Throws what the first rank that failed threw.
-void on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+// thread. Started by mpirun, the processes are the ranks, and this one's is run. `loads`: of each expert, for an axis
+// ep without sizes. Throws what the first rank that failed threw; an error of one process ends them all. Returns
+// whether this process has the first rank.
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
               const std::function<void(const Layout&)>& body);
 
 }  // namespace baton

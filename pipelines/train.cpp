@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "engine/diffusion/time_distribution.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
@@ -24,18 +26,20 @@ std::vector<double> shares_of_experts(const TrainConfig& config) {
   return expected_shares(ranges, config.t);
 }
 
-Outcome train_denoiser(TrainConfig config, DType compute, const Runtime& runtime) {
+bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, std::atomic<Outcome>& outcome) {
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
   complete_sizes(config, *tokenizer);
-  const Path cache = Path(config.checkpoint.folder) / "latents";
-  DatasetLatents data(config, *tokenizer, cache, runtime.progress);
-  Outcome outcome = Outcome::interrupted;
-  on_ranks(config.parallel, runtime, shares_of_experts(config), [&](const Layout& layout) {
-    DenoiserTrainer trainer(config, data, compute, layout);
-    const Outcome mine = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
-    if (layout.rank() == 0) outcome = mine;
+  std::unique_ptr<DatasetLatents> data;  // of this process, for all its ranks
+  const auto open = [&](ProgressMode progress) {
+    data = std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
+  };
+  return on_ranks(config.parallel, runtime, shares_of_experts(config), [&](const Layout& layout) {
+    if (layout.rank() == 0) open(runtime.progress);
+    layout.everyone().barrier();
+    if (!data) open(ProgressMode::none);  // another process, which finds the latents that the first has made
+    DenoiserTrainer trainer(config, *data, compute, layout);
+    outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
   });
-  return outcome;
 }
 
 DType compute_type(ComputeType wanted, const Runtime& runtime) {
@@ -47,10 +51,14 @@ DType compute_type(ComputeType wanted, const Runtime& runtime) {
 
 int run_train(const TrainConfig& config, const Runtime& runtime) {
   const DType compute = compute_type(config.dtype, runtime);
-  const Outcome outcome =
-      config.kind == TrainKind::vae ? train_vae(config, compute, runtime) : train_denoiser(config, compute, runtime);
+  std::atomic<Outcome> outcome = Outcome::interrupted;
+  bool first = true;  // whether this process speaks for all
+  if (config.kind == TrainKind::vae)
+    outcome = train_vae(config, compute, runtime);
+  else
+    first = train_denoiser(config, compute, runtime, outcome);
   if (outcome == Outcome::interrupted) return exit_interrupted;
-  fmt::print("{}\n", (Path(config.checkpoint.folder) / "model").string());
+  if (first) fmt::print("{}\n", (Path(config.checkpoint.folder) / "model").string());
   return exit_done;
 }
 

@@ -38,10 +38,11 @@ int axis_index(std::string_view word) {
 
 // Sizes of data parallelism that make the product right, for the message.
 std::string advice(const MeshSpec& spec, int ranks) {
-  if (ranks % spec.cell() != 0)
-    return fmt::format("one replica takes {} ranks, so {} or {} ranks would fit", spec.cell(),
-                       std::max(1, ranks / spec.cell()) * spec.cell(), (ranks / spec.cell() + 1) * spec.cell());
-  return fmt::format("dp={} would fit", ranks / spec.cell());
+  const int cell = spec.cell(), below = ranks / cell * cell;
+  if (below == 0) return fmt::format("one replica takes {} ranks", cell);
+  if (below != ranks)
+    return fmt::format("one replica takes {} ranks, so {} or {} ranks would fit", cell, below, below + cell);
+  return fmt::format("dp={} would fit", ranks / cell);
 }
 
 }  // namespace

@@ -140,7 +140,8 @@ void DenoiserTrainer::branch(int64_t step) {
     if (expert) expert->take(averages, state);
   branched_ = {step, samples_};
   set_ranges();
-  spdlog::info("step {}: branched into {} experts, boundaries {}", step, experts(), mixture_.ranges.boundaries());
+  if (layout_.rank() == 0)
+    spdlog::info("step {}: branched into {} experts, boundaries {}", step, experts(), mixture_.ranges.boundaries());
 }
 
 int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
