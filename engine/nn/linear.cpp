@@ -62,7 +62,9 @@ Tensor Linear::product(const Tensor& x, bool with_bias, Activation activation) c
 
 Tensor Linear::operator()(const Tensor& x, Activation activation, const Sequence& tokens) const {
   check(shard_ == Shard::whole || tokens.tp().size() > 1, "linear: a sharded weight needs the tokens of its input");
-  if (shard_ == Shard::column) return product(tokens.enter(x), true, activation);
+  if (shard_ == Shard::column)
+    return trainable_ ? activate(tokens.entered_linear(x, weight_as(x.dtype()), bias()), activation)
+                      : product(tokens.enter(x), true, activation);
   if (shard_ == Shard::whole) return product(x, true, activation);
   const Tensor sum = tokens.leave(product(x, false, Activation::none));
   const Tensor bias = trainable_ ? this->bias() : packed_bias_;

@@ -66,6 +66,13 @@ struct LinearBackward {
 
 }  // namespace
 
+std::array<Tensor, 3> linear_gradients(const Tensor& x, const Tensor& weight, bool bias, const Tensor& grad_y) {
+  const LinearBackward backward{
+      as_rows(contiguous(x.detach())), contiguous(weight.detach()), x.shape(), weight.shape(), x.dtype(), bias};
+  const std::vector<Tensor> gradients = backward(std::span(&grad_y, 1));
+  return {gradients[0], gradients[1], gradients[2]};
+}
+
 Tensor activate(const Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::none:

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "engine/tensor/tensor.h"
 #include "kernels/gemm.h"
 
@@ -14,6 +16,10 @@ Tensor activate(const Tensor& x, Activation activation);
 // [..., N] of x's dtype (sums in f32). Without recording, bias and activation are fused into the GEMM. Gradients: dx in
 // x's dtype, dW and db in f32.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Activation activation = Activation::none);
+
+// The gradients of x, the weight and the bias (undefined without one) of y = x W^T + b, for a caller that brings x
+// itself. Not recorded.
+std::array<Tensor, 3> linear_gradients(const Tensor& x, const Tensor& weight, bool bias, const Tensor& grad_y);
 
 // A weight [N, K] in the blocked layout that this processor's GEMM likes best, in the given dtype: made once, for
 // sampling. Keeps no reference to the original. Copies share memory. A processor without bf16

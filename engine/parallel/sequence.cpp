@@ -1,6 +1,8 @@
 #include "engine/parallel/sequence.h"
 
+#include "engine/autograd/tape.h"
 #include "engine/ops/attention.h"
+#include "engine/ops/linear.h"
 #include "engine/ops/view.h"
 #include "engine/parallel/region.h"
 #include "engine/parallel/ring_attention.h"
@@ -35,6 +37,24 @@ Tensor Sequence::enter(const Tensor& x) const {
 
 Tensor Sequence::leave(const Tensor& x) const {
   return layout_.sequence_parallel() ? reduce_scatter(x, 1, tp()) : reduce(x, tp());
+}
+
+Tensor Sequence::entered_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
+  const Tensor inputs[] = {x, weight, bias};
+  if (!layout_.sequence_parallel() || !wants_grad(inputs)) return linear(enter(x), weight, bias);
+  const auto gathered = [*this](const Tensor& part) { return all_gather(part, 1, in_ulysses_, tp()); };
+  Tensor y;
+  {
+    NoGrad off;
+    y = linear(gathered(x.detach()), weight.detach(), bias.detach()).detach();
+  }
+  const auto rule = [gathered, layout = layout_, x = x.detach(), weight = weight.detach(), bias = bias.defined(),
+                     shape = y.shape()](std::span<const Tensor> dy) -> std::vector<Tensor> {
+    auto gradients = linear_gradients(gathered(x), weight, bias, dy[0] ? dy[0] : Tensor::zeros(shape, x.dtype()));
+    return {reduce_scatter(gradients[0], 1, layout.on(Axis::tp)), gradients[1], gradients[2]};
+  };
+  record("entered_linear", {y}, inputs, rule);
+  return y;
 }
 
 Tensor Sequence::entered_rows(const Tensor& table) const { return take(take(table, 0, ring()), 0, ulysses()); }

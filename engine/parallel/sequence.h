@@ -24,6 +24,9 @@ class Sequence {
   // Around matrices sharded over tp: what the first reads, and the sum of what the last gives.
   Tensor enter(const Tensor& x) const;
   Tensor leave(const Tensor& x) const;
+  // linear(enter(x), …) of this rank's rows of a matrix. Under sequence parallelism the gathered x is not kept for the
+  // backward pass but gathered again (Korthikanti et al. 2022, section 4.2.2).
+  Tensor entered_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) const;
   // Rows [T, …] of a table for the tokens that enter() leaves on this rank.
   Tensor entered_rows(const Tensor& table) const;
   // softmax(q k^T / sqrt d) v over the whole sequence, for q, k, v [B, entered tokens, H, d] (Ulysses, then ring).

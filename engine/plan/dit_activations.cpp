@@ -38,7 +38,7 @@ double feed_forward_core(const DitShares& s) { return s.bytes * s.hidden(); }
 
 // What is kept with selective recomputation as well.
 double always_kept(const DitShares& s) {
-  const double norms = 3 * (f32 * s.residual() + 2 * f32 * s.b * s.outside) + 3 * s.bytes * s.entered();
+  const double norms = 3 * (f32 * s.residual() + 2 * f32 * s.b * s.outside) + 3 * s.bytes * s.residual();
   const double branches = 2 * s.bytes * s.residual();               // before their gates
   const double attention = (3 + 1 + 1 + 1) * s.bytes * s.column();  // q k v, result; cross q, result
   return norms + branches + attention + s.bytes * s.hidden() + 6 * f32 * s.b * s.D + text_key_value(s);
