@@ -115,6 +115,53 @@ INSTANTIATE_TEST_SUITE_P(Recomputation, ParallelDenoiser,
                                          Case{"ring=2,ulysses=2", false, 8, 16, 4, Recompute::selective},
                                          Case{"ring=2,ulysses=2", false, 8, 16, 4, Recompute::full}));
 
+// Bytes that this rank sent on an axis, by kind of collective.
+double sent(const Group& world, const std::string& axis, const std::string& kind) {
+  const auto& entries = world.traffic().entries;
+  if (!entries.contains(axis) || !entries.at(axis).contains(kind)) return 0;
+  return entries.at(axis).at(kind).bytes;
+}
+
+// One training step of config_of({}): 2 blocks, 2 items of 32 tokens of 48 channels, 5 text tokens, 16 values out.
+TEST(ParallelDenoiserTraffic, IsThatOfTheClosedForms) {
+  const double blocks = 2, b = 2, n = 32, text = 5, d = 48, out = 16, f32 = 4;
+  const double tokens = f32 * b * n, states = f32 * b * text;  // bytes of one channel
+  struct Expected {
+    Case run;
+    std::string axis, kind;
+    double bytes;
+  };
+  const double t = 2, u = 2, r = 2;
+  const double all_reduce = 2 * (t - 1) / t, part = (t - 1) / t;
+  // A head norm sums one number a row, forward and backward: queries and keys, queries of the text, and its keys.
+  const double norms = all_reduce * blocks * 2 * (3 * tokens + states);
+  // Three pairs of matrices: a sum forward behind each, one backward before each; the text is read by one matrix.
+  const double sums = all_reduce * blocks * (6 * tokens * d + states * d);
+  // The same bytes as gathers and scattered sums, and each gather once more in the backward pass; the prediction.
+  // The shares of the five text tokens are two and three: rank 0 sends two.
+  const double gathers = blocks * (part * tokens * d * (3 + 3 + 3) + 2 * f32 * b * 2 * d) + part * tokens * out;
+  const double scatters = blocks * (part * tokens * d * 6 + (states - f32 * b * 2) * d);
+  const double trades = blocks * 8 * (u - 1) / u * tokens / u * d, prediction = tokens / u * out * (u - 1);
+  // Keys and values go round twice; their gradients once more than the ring has gaps.
+  const double rounds = blocks * 2 * tokens / r * d * ((r - 1) + (r - 1) + r);
+  for (const Expected& e :
+       {Expected{{"tp=2"}, "tp", "all-reduce", norms + sums}, Expected{{"tp=2", true}, "tp", "all-reduce", norms},
+        Expected{{"tp=2", true}, "tp", "all-gather", gathers},
+        Expected{{"tp=2", true}, "tp", "reduce-scatter", scatters},
+        Expected{{"ulysses=2"}, "ulysses", "all-to-all", trades},
+        Expected{{"ulysses=2"}, "ulysses", "all-gather", prediction}, Expected{{"ring=2"}, "ring", "send", rounds},
+        Expected{{"ring=2"}, "ring", "all-gather", prediction}}) {
+    SCOPED_TRACE(std::string(e.run.mesh) + " " + e.kind);
+    test::on_ranks(2, [&](Group& world) {
+      const Layout layout(world, Mesh(parse_mesh(e.run.mesh), 2, {}), e.run.sequence_parallel);
+      const double before = sent(world, e.axis, e.kind);
+      train_step(e.run, layout);
+      if (world.rank() > 0) return;
+      EXPECT_DOUBLE_EQ(sent(world, e.axis, e.kind) - before, e.bytes);
+    });
+  }
+}
+
 TEST(ParallelDenoiser, RefusesHeadsThatCannotBeShared) {
   const auto run = [] {
     test::on_ranks(3,
