@@ -85,6 +85,7 @@ struct CheckpointConfig {
   int64_t every = 1000;  // steps; 0: off
   double minutes = 10;   // 0: off
   int64_t keep = 2;
+  int64_t keep_every = 0;  // steps between checkpoints that stay for good; 0: none
 };
 
 struct ValidationConfig {

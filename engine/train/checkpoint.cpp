@@ -13,9 +13,14 @@ namespace {
 
 constexpr std::string_view prefix = "step-";
 
+struct Found {
+  int64_t step;
+  Path path;
+};
+
 // Checkpoints below `folder` by their names, newest first.
-std::vector<Path> list(const Path& folder) {
-  std::vector<std::pair<int64_t, Path>> found;
+std::vector<Found> list(const Path& folder) {
+  std::vector<Found> found;
   std::error_code missing;
   for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
     const std::string name = entry.path().filename();
@@ -24,18 +29,16 @@ std::vector<Path> list(const Path& folder) {
     const char* end = name.data() + name.size();
     if (const auto parsed = std::from_chars(name.data() + prefix.size(), end, step);
         parsed.ec == std::errc() && parsed.ptr == end)
-      found.emplace_back(step, entry.path());
+      found.push_back({step, entry.path()});
   }
-  std::sort(found.rbegin(), found.rend());
-  std::vector<Path> paths;
-  for (auto& [step, path] : found) paths.push_back(std::move(path));
-  return paths;
+  std::ranges::sort(found, std::greater(), &Found::step);
+  return found;
 }
 
 }  // namespace
 
-Checkpoints::Checkpoints(Path folder, int64_t keep, Group& ranks)
-    : folder_(std::move(folder)), keep_(keep), ranks_(ranks) {}
+Checkpoints::Checkpoints(Path folder, int64_t keep, int64_t keep_every, Group& ranks)
+    : folder_(std::move(folder)), keep_(keep), keep_every_(keep_every), ranks_(ranks) {}
 
 Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& write) {
   const Path target = folder_ / fmt::format("{}{:08}", prefix, step);
@@ -48,8 +51,9 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   ranks_.barrier();
   if (directory) {
     directory->commit();
-    const std::vector<Path> all = list(folder_);
-    for (size_t i = keep_; i < all.size(); ++i) std::filesystem::remove_all(all[i]);
+    const std::vector<Found> all = list(folder_);
+    for (size_t i = keep_; i < all.size(); ++i)
+      if (keep_every_ == 0 || all[i].step % keep_every_ != 0) std::filesystem::remove_all(all[i].path);
   }
   ranks_.barrier();
   return target;
@@ -64,8 +68,8 @@ std::optional<Path> Checkpoints::latest() const {
 }
 
 std::optional<Path> Checkpoints::find_latest() const {
-  const std::vector<Path> all = list(folder_);
-  for (const Path& path : all) {
+  const std::vector<Found> all = list(folder_);
+  for (const auto& [step, path] : all) {
     try {
       check_manifest(path);
       return path;

@@ -12,8 +12,9 @@ namespace baton {
 // When a new one is complete, all but the newest `keep` go.
 class Checkpoints {
  public:
-  // All ranks of `ranks` call the functions below; the first decides.
-  Checkpoints(Path folder, int64_t keep, Group& ranks = alone());
+  // Checkpoints at multiples of `keep_every` steps stay (0: none). All ranks of `ranks` call the functions below; the
+  // first decides.
+  Checkpoints(Path folder, int64_t keep, int64_t keep_every = 0, Group& ranks = alone());
 
   // `write` fills the folder that it is given, each rank its part. Returns the checkpoint.
   Path save(int64_t step, const std::function<void(const Path&)>& write);
@@ -25,7 +26,7 @@ class Checkpoints {
   std::optional<Path> find_latest() const;
 
   Path folder_;
-  int64_t keep_;
+  int64_t keep_, keep_every_;
   Group& ranks_;
 };
 

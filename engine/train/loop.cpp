@@ -51,7 +51,7 @@ class Loop {
       : trainer_(trainer),
         config_(config),
         ranks_(ranks),
-        checkpoints_(config.checkpoint.folder, config.checkpoint.keep, ranks),
+        checkpoints_(config.checkpoint.folder, config.checkpoint.keep, config.checkpoint.keep_every, ranks),
         step_(resume()),
         progress_(is_first() ? mode : ProgressMode::none, "train", config.steps, step_) {
     if (is_first()) metrics_.emplace(Path(config.checkpoint.folder) / "metrics.jsonl", step_);

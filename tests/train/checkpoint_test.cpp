@@ -40,6 +40,15 @@ TEST_F(CheckpointTest, KeepsTheNewest) {
   EXPECT_FALSE(fs::exists(folder_ / "step-00000001"));
 }
 
+TEST_F(CheckpointTest, SomeStayForGood) {
+  Checkpoints checkpoints(folder_, 1, 10);
+  for (int64_t step : {9, 10, 11, 12, 20, 25}) save(checkpoints, step);
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder_)) left.push_back(entry.path().filename());
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left, (std::vector<std::string>{"step-00000010", "step-00000020", "step-00000025"}));
+}
+
 TEST_F(CheckpointTest, PassesOverDamage) {
   Checkpoints checkpoints(folder_, 3);
   for (int64_t step : {1, 2, 3}) save(checkpoints, step);
