@@ -127,10 +127,7 @@ DitModel dit_model(const PlanConfig& config, TrainConfig train, const Machine& m
                  .text_tokens = train.denoiser.max_tokens + 1,
                  .muon = train.optimizer.muon.lr > 0,
                  .ema = train.optimizer.ema > 0};
-  const ExpertsConfig& experts = train.experts;
-  const bool equal = experts.count > 1 && experts.boundaries.empty();
-  model.shares = expected_shares(
-      equal ? equal_shares(static_cast<int>(experts.count), train.t) : ExpertRanges(experts.boundaries), train.t);
+  model.shares = expected_shares(planned_ranges(train), train.t);
   const bool f32 = train.dtype == ComputeType::automatic ? machine.matrix_16bit <= machine.matrix_f32
                                                          : train.dtype == ComputeType::f32;
   model.compute = f32 ? DType::f32 : DType::bf16;

@@ -4,6 +4,8 @@
 
 #include <atomic>
 
+#include "engine/comm/mpi.h"
+#include "engine/core/error.h"
 #include "engine/diffusion/time_distribution.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
@@ -19,13 +21,6 @@ Outcome train_vae(const TrainConfig& config, DType compute, const Runtime& runti
   return run_loop(trainer, config, runtime.progress, runtime.stop);
 }
 
-std::vector<double> shares_of_experts(const TrainConfig& config) {
-  const ExpertRanges ranges = config.experts.boundaries.empty()
-                                  ? equal_shares(static_cast<int>(config.experts.count), config.t)
-                                  : ExpertRanges(config.experts.boundaries);
-  return expected_shares(ranges, config.t);
-}
-
 bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, std::atomic<Outcome>& outcome) {
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
   complete_sizes(config, *tokenizer);
@@ -33,13 +28,15 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
   const auto open = [&](ProgressMode progress) {
     data = std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
   };
-  return on_ranks(config.parallel, runtime, shares_of_experts(config), [&](const Layout& layout) {
-    if (layout.rank() == 0) open(runtime.progress);
-    layout.everyone().barrier();
-    if (!data) open(ProgressMode::none);  // another process, which finds the latents that the first has made
-    DenoiserTrainer trainer(config, *data, compute, layout);
-    outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
-  });
+  return on_ranks(config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
+                  [&](const Layout& layout) {
+                    if (layout.rank() == 0) open(runtime.progress);
+                    layout.everyone().barrier();
+                    if (!data)
+                      open(ProgressMode::none);  // another process, which finds the latents that the first has made
+                    DenoiserTrainer trainer(config, *data, compute, layout);
+                    outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
+                  });
 }
 
 DType compute_type(ComputeType wanted, const Runtime& runtime) {
@@ -53,6 +50,8 @@ int run_train(const TrainConfig& config, const Runtime& runtime) {
   const DType compute = compute_type(config.dtype, runtime);
   std::atomic<Outcome> outcome = Outcome::interrupted;
   bool first = true;  // whether this process speaks for all
+  check(config.kind == TrainKind::denoiser || !started_by_mpi(),
+        "train: an autoencoder is trained by one process; run it without mpirun");
   if (config.kind == TrainKind::vae)
     outcome = train_vae(config, compute, runtime);
   else

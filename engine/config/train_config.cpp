@@ -217,6 +217,11 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
   v.section("validation", "", [&] { visit(v, c.validation, c.kind); });
 }
 
+ExpertRanges planned_ranges(const TrainConfig& c) {
+  if (c.experts.boundaries.empty()) return equal_shares(static_cast<int>(c.experts.count), c.t);
+  return ExpertRanges(c.experts.boundaries);
+}
+
 void resolve(DataConfig& c) {
   check(!c.folder.empty(), "data.folder: missing; name the folder of the data set");
   check(is_color(c.background), "data.background: '{}' is not #rrggbb", c.background);

@@ -126,6 +126,9 @@ struct TrainConfig {
 
 void visit(ConfigVisitor& v, TrainConfig& config);
 
+// The noise levels of the experts after the branch: the boundaries given, or equal shares of the samples.
+ExpertRanges planned_ranges(const TrainConfig& config);
+
 // Fills in what follows from other keys (channels, scale factors, text_dim) and throws InputError, naming the keys,
 // when values do not fit each other.
 void resolve(TrainConfig& config);

@@ -22,11 +22,6 @@ namespace {
 
 constexpr int64_t validation_batch = 64;
 
-ExpertRanges planned_ranges(const ExpertsConfig& experts, const TimeDistribution& times) {
-  if (experts.count > 1 && experts.boundaries.empty()) return equal_shares(static_cast<int>(experts.count), times);
-  return ExpertRanges(experts.boundaries);
-}
-
 // Up to the last bits of equal shares, which another machine may compute differently.
 bool same(std::span<const double> a, std::span<const double> b) {
   return std::ranges::equal(a, b, [](double x, double y) { return std::abs(x - y) < 1e-9; });
@@ -40,7 +35,7 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
       compute_(compute),
       layout_(layout),
       times_(config.t),
-      planned_ranges_(planned_ranges(config.experts, times_)) {
+      planned_ranges_(planned_ranges(config)) {
   const int groups = layout.mesh().size(Axis::ep, layout.rank());
   check(groups <= planned_ranges_.count(), "mesh: ep={} for {} experts; at most as many groups as experts", groups,
         planned_ranges_.count());
