@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/comm/mpi.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/model_config.h"
@@ -96,7 +97,8 @@ void visit(ConfigVisitor& v, EvaluateConfig& c) {
 
 int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
-  check(count_ranks(runtime.parallel) == 1, "evaluate: runs on one rank");
+  check(count_ranks(runtime.parallel) == 1 && !started_by_mpi(),
+        "evaluate: runs on one rank, without --mesh or mpirun");
   check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
   std::vector<EvaluatedModel> models;
   ExpertRanges ranges;

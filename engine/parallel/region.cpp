@@ -17,10 +17,7 @@ Tensor summed(const Tensor& x, Group& group) {
   return sum;
 }
 
-Tensor my_part(const Tensor& x, int dim, const Group& group) {
-  const std::vector<int64_t> parts = even_parts(x.dim(dim), group.size());
-  return contiguous(narrow(x.detach(), dim, part_start(parts, group.rank()), parts[group.rank()]));
-}
+Tensor my_part(const Tensor& x, int dim, const Group& group) { return contiguous(own_part(x.detach(), dim, group)); }
 
 Shape with_dim(Shape shape, int dim, int64_t size) {
   shape[dim] = size;
@@ -116,6 +113,12 @@ std::vector<int64_t> even_parts(int64_t total, int ranks) {
 
 int64_t part_start(const std::vector<int64_t>& parts, int rank) {
   return std::accumulate(parts.begin(), parts.begin() + rank, int64_t{0});
+}
+
+Tensor own_part(const Tensor& x, int dim, const Group& group) {
+  if (group.size() == 1) return x;
+  const std::vector<int64_t> parts = even_parts(x.dim(dim), group.size());
+  return narrow(x, dim, part_start(parts, group.rank()), parts[group.rank()]);
 }
 
 Tensor copy(const Tensor& x, Group& group) {

@@ -19,6 +19,9 @@ int64_t part_start(const std::vector<int64_t>& parts, int rank);
 Tensor copy(const Tensor& x, Group& group);    // x is the same on all ranks, each uses it in its own part of the work
 Tensor reduce(const Tensor& x, Group& group);  // x is this rank's summand
 
+// Rank's own part of x along `dim`, a window: its gradient is zero elsewhere.
+Tensor own_part(const Tensor& x, int dim, const Group& group);
+
 // Along `dim`, in even_parts(). scatter and collect: what follows (precedes) is done alike by all ranks.
 Tensor scatter(const Tensor& x, int dim, Group& group);
 Tensor collect(const Tensor& x, int dim, int64_t total, Group& group);

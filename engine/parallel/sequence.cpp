@@ -12,12 +12,6 @@ namespace {
 
 int64_t share(int64_t total, const Group& group) { return even_parts(total, group.size())[group.rank()]; }
 
-Tensor take(const Tensor& x, int dim, const Group& group) {
-  if (group.size() == 1) return x;
-  const std::vector<int64_t> parts = even_parts(x.dim(dim), group.size());
-  return narrow(x, dim, part_start(parts, group.rank()), parts[group.rank()]);
-}
-
 }  // namespace
 
 Sequence::Sequence(const Layout& layout, int64_t total, bool cut) : layout_(layout), cut_(cut), total_(total) {
@@ -25,7 +19,9 @@ Sequence::Sequence(const Layout& layout, int64_t total, bool cut) : layout_(layo
   in_ulysses_ = share(in_ring_, ulysses());
 }
 
-Tensor Sequence::mine(const Tensor& x) const { return take(take(take(x, 1, ring()), 1, ulysses()), 1, megatron()); }
+Tensor Sequence::mine(const Tensor& x) const {
+  return own_part(own_part(own_part(x, 1, ring()), 1, ulysses()), 1, megatron());
+}
 
 Tensor Sequence::whole(const Tensor& x) const {
   return collect(collect(collect(x, 1, in_ulysses_, megatron()), 1, in_ring_, ulysses()), 1, total_, ring());
@@ -57,7 +53,7 @@ Tensor Sequence::entered_linear(const Tensor& x, const Tensor& weight, const Ten
   return y;
 }
 
-Tensor Sequence::entered_rows(const Tensor& table) const { return take(take(table, 0, ring()), 0, ulysses()); }
+Tensor Sequence::entered_rows(const Tensor& table) const { return own_part(own_part(table, 0, ring()), 0, ulysses()); }
 
 Tensor Sequence::attention(const Tensor& q, const Tensor& k, const Tensor& v) const {
   const auto trade = [&](const Tensor& x) { return heads_for_sequence(x, in_ring_, ulysses()); };
