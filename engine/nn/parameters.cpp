@@ -8,6 +8,7 @@
 #include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
+#include "engine/parallel/region.h"
 
 namespace baton {
 namespace {
@@ -19,18 +20,17 @@ uint64_t hash_name(std::string_view name) {
   return hash;
 }
 
-// This rank's rows or columns, copied unless they are contiguous.
-Tensor share_of(const Tensor& value, int dim, const Group& tp, const std::string& name) {
-  if (tp.size() == 1) return value;
-  const int64_t share = value.dim(dim) / tp.size();
-  check(share * tp.size() == value.dim(dim), "tensor parallel: {} {} cannot be cut into {} equal parts", name,
-        value.shape(), tp.size());
-  return contiguous(narrow(value.detach(), dim, tp.rank() * share, share));
-}
-
 }  // namespace
 
 const Shape& logical_shape(const Parameter& p) { return p.logical.empty() ? p.value.shape() : p.logical; }
+
+Tensor share_of(const Tensor& whole, Shard shard, const Group& tp) {
+  if (tp.size() == 1 || shard == Shard::whole) return whole;
+  const int dim = shard == Shard::column ? 0 : 1;
+  check(whole.dim(dim) % tp.size() == 0, "tensor parallel: dimension {} of {} cannot be cut into {} equal parts", dim,
+        whole.shape(), tp.size());
+  return contiguous(own_part(whole.detach(), dim, tp));
+}
 
 const Tensor& find(const Parameters& parameters, std::string_view name) {
   const auto it =
@@ -86,7 +86,7 @@ Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init, Sh
   const std::string full = (*this / name).prefix_;
   Tensor value = source_->provide(full, shape, init);
   if (shard != Shard::whole && value.shape() == shape)  // else the source had this rank's share
-    value = share_of(value, shard == Shard::column ? 0 : 1, layout_.on(Axis::tp), full);
+    value = share_of(value, shard, layout_.on(Axis::tp));
   if (trainable()) value.set_requires_grad(true);
   parameters_->push_back({full, value, shard, shape});
   return value;

@@ -30,6 +30,8 @@ struct Parameter {
 };
 using Parameters = std::vector<Parameter>;
 const Shape& logical_shape(const Parameter& parameter);
+// This rank's share of a whole tensor, contiguous. Throws InputError if tp cannot cut it evenly.
+Tensor share_of(const Tensor& whole, Shard shard, const Group& tp);
 
 // The tensor called `name`; throws InputError if absent from `parameters`.
 const Tensor& find(const Parameters& parameters, std::string_view name);

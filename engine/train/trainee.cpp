@@ -9,7 +9,6 @@
 #include "engine/core/error.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/shared_safetensors.h"
-#include "engine/ops/view.h"
 
 namespace baton {
 namespace {
@@ -169,10 +168,8 @@ void Trainee::read_shared(const Path& path, const Parameters& mine) const {
     const Shape shape = logical_shape(p);
     check(whole.shape() == shape && whole.dtype() == p.value.dtype(), "{}: {} is {} {}, expected {} {}", path.string(),
           p.name, baton::name(whole.dtype()), whole.shape(), baton::name(p.value.dtype()), shape);
-    const Place place = place_of(p, tp_);
-    const Tensor part = shape.empty() ? whole : narrow(whole, place.dim, place.start, p.value.dim(place.dim));
-    const Tensor contiguous_part = contiguous(part);
-    std::memcpy(p.value.raw(), contiguous_part.raw(), contiguous_part.bytes());
+    const Tensor share = share_of(whole, p.shard, tp_);
+    std::memcpy(p.value.raw(), share.raw(), share.bytes());
   }
 }
 

@@ -59,14 +59,6 @@ Outcome train_step(const Case& c, const Layout& layout) {
   return {out.detach(), states.grad(), model.parameters()};
 }
 
-// This rank's share of a whole tensor.
-Tensor share_of(const Tensor& whole, Shard shard, const Group& tp) {
-  if (shard == Shard::whole) return whole;
-  const int dim = shard == Shard::column ? 0 : 1;
-  const int64_t share = whole.dim(dim) / tp.size();
-  return contiguous(narrow(whole, dim, tp.rank() * share, share));
-}
-
 Tensor summed(const Tensor& x, Group& group) {
   const Tensor sum = concat({x}, 0);
   group.all_reduce(values(std::span(sum.data<float>(), sum.numel()))).wait();

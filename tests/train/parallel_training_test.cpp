@@ -5,7 +5,6 @@
 
 #include "engine/comm/local.h"
 #include "engine/io/file.h"
-#include "engine/ops/view.h"
 #include "engine/train/denoiser_trainer.h"
 #include "tests/comm/on_ranks.h"
 #include "tests/ops/op_test.h"
@@ -61,13 +60,6 @@ Outcome ten_steps(const Case& c, const Layout& layout) {
   for (int i = 0; i < trainer.experts(); ++i)
     outcome.expert_averages.push_back(trainer.expert(i) ? trainer.expert(i)->averages() : Parameters());
   return outcome;
-}
-
-Tensor share_of(const Tensor& whole, Shard shard, const Group& tp) {
-  if (shard == Shard::whole) return whole;
-  const int dim = shard == Shard::column ? 0 : 1;
-  const int64_t share = whole.dim(dim) / tp.size();
-  return contiguous(narrow(whole, dim, tp.rank() * share, share));
 }
 
 void expect_same(const Parameters& mine, const Parameters& one, const Group& tp) {
