@@ -7,6 +7,7 @@
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
 #include "tests/comm/on_ranks.h"
+#include "tests/models/tiny_models.h"
 #include "tests/ops/op_test.h"
 
 // The denoiser on several ranks against the same on one: its output and every gradient.
@@ -30,14 +31,10 @@ void PrintTo(const Case& c, std::ostream* out) {
 }
 
 WanTransformerConfig config_of(const Case& c) {
-  return {.num_attention_heads = c.heads,
-          .attention_head_dim = 12,
-          .in_channels = 4,
-          .out_channels = 4,
-          .text_dim = 10,
-          .freq_dim = 16,
-          .ffn_dim = 40,
-          .num_layers = 2};
+  WanTransformerConfig config = test::tiny_transformer();
+  config.num_attention_heads = c.heads;
+  config.ffn_dim = 40;
+  return config;
 }
 
 struct Outcome {
@@ -51,7 +48,7 @@ Outcome train_step(const Case& c, const Layout& layout) {
   WanTransformer model(config, source, DType::f32, layout);
   model.set_recompute(c.recompute);
   const Tensor latents = random({2, 4, 1, c.rows, c.columns}, 1), target = random(latents.shape(), 2);
-  Tensor states = random({2, 5, 10}, 3);
+  Tensor states = random({2, 5, 16}, 3);
   states.set_requires_grad(true);
   const Tensor count = Tensor::from(std::vector<float>{1, 1, 1, 1, 3, 1, 1, 0, 0, 1}, {2, 5});
   const Tensor out = model(latents, Tensor::from(std::vector<float>{900, 300}, {2}), model.encode_text(states, count));

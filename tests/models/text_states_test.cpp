@@ -8,19 +8,12 @@
 #include "engine/models/t5_encoder.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/ops/view.h"
+#include "tests/models/tiny_models.h"
 
 namespace baton {
 namespace {
 
-const T5EncoderConfig text_config{.vocab_size = 20,
-                                  .d_model = 16,
-                                  .d_kv = 8,
-                                  .d_ff = 24,
-                                  .num_layers = 2,
-                                  .num_heads = 2,
-                                  .gated = true,
-                                  .activation = Activation::gelu_tanh,
-                                  .bias_in_every_layer = true};
+const T5EncoderConfig text_config = test::tiny_text_encoder(20);
 constexpr int64_t max_length = 7;
 
 class TextStatesTest : public testing::Test {

@@ -8,6 +8,7 @@
 #include "engine/io/model_config.h"
 #include "engine/models/wan_vae.h"
 #include "engine/train/write_pipeline.h"
+#include "tests/models/tiny_models.h"
 
 namespace baton::test {
 
@@ -30,24 +31,9 @@ inline Path write_tiny_pipeline(const std::string& name, std::vector<double> bou
   write_json(vae_folder / "config.json", wan_vae_json(vae_config));
   write_weights(vae_folder, "diffusion_pytorch_model", vae.parameters(), false);
 
-  const T5EncoderConfig text_config{.vocab_size = 200,
-                                    .d_model = 16,
-                                    .d_kv = 8,
-                                    .d_ff = 16,
-                                    .num_layers = 1,
-                                    .num_heads = 2,
-                                    .gated = true,
-                                    .activation = Activation::gelu_tanh,
-                                    .bias_in_every_layer = true};
+  const T5EncoderConfig text_config = tiny_text_encoder(200);
   const T5Encoder text(text_config, random, DType::f32);
-  const WanTransformerConfig config{.num_attention_heads = 2,
-                                    .attention_head_dim = 12,
-                                    .in_channels = 4,
-                                    .out_channels = 4,
-                                    .text_dim = 16,
-                                    .freq_dim = 16,
-                                    .ffn_dim = 32,
-                                    .num_layers = 2};
+  const WanTransformerConfig config = tiny_transformer();
   std::vector<std::unique_ptr<WanTransformer>> experts;
   PipelineParts parts{.vae = vae_folder,
                       .tokenizer = Path(BATON_TEST_DIR) / "golden" / "t5_tokenizer",

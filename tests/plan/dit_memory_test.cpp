@@ -9,6 +9,7 @@
 #include "engine/ops/reduce.h"
 #include "engine/plan/dit_activations.h"
 #include "tests/ops/op_test.h"
+#include "tests/plan/small_dit.h"
 
 // What the planner counts against what the tape keeps.
 namespace baton {
@@ -20,20 +21,7 @@ double count(const Parameters& parameters) {
   return all;
 }
 
-DitModel small_model(DType compute, int64_t layers) {
-  DitModel m{.transformer = {.num_attention_heads = 4,
-                             .attention_head_dim = 32,
-                             .in_channels = 4,
-                             .out_channels = 4,
-                             .text_dim = 48,
-                             .freq_dim = 64,
-                             .ffn_dim = 352,
-                             .num_layers = layers},
-             .tokens = 12 * 16,
-             .text_tokens = 9,
-             .compute = compute};
-  return m;
-}
+DitModel small_model(DType compute, int64_t layers) { return test::small_dit(compute, layers, 9); }
 
 TEST(DitMemory, ParametersAreTheModels) {
   for (const bool cross_norm : {false, true}) {

@@ -7,6 +7,7 @@
 #include "engine/models/wan_transformer.h"
 #include "engine/plan/dit_activations.h"
 #include "tests/ops/op_test.h"
+#include "tests/plan/small_dit.h"
 
 // What the planner counts for a rank against what the ranks of a mesh keep.
 namespace baton {
@@ -24,19 +25,7 @@ void PrintTo(const Case& c, std::ostream* out) {
        << static_cast<int>(c.recompute);
 }
 
-DitModel model_of(const Case& c, int64_t layers) {
-  return {.transformer = {.num_attention_heads = 4,
-                          .attention_head_dim = 32,
-                          .in_channels = 4,
-                          .out_channels = 4,
-                          .text_dim = 48,
-                          .freq_dim = 64,
-                          .ffn_dim = 352,
-                          .num_layers = layers},
-          .tokens = 12 * 16,
-          .text_tokens = 8,
-          .compute = c.compute};
-}
+DitModel model_of(const Case& c, int64_t layers) { return test::small_dit(c.compute, layers, 8); }
 
 // Bytes that all ranks together keep after the forward pass of three samples, divided by the ranks.
 double measured(const Case& c, int64_t layers) {

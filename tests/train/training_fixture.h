@@ -9,6 +9,7 @@
 #include "engine/nn/parameters.h"
 #include "engine/train/denoiser_data.h"
 #include "engine/train/picture_data.h"
+#include "tests/models/tiny_models.h"
 
 // Data sets made of random numbers, and networks so small that a step takes milliseconds.
 namespace baton::test {
@@ -54,20 +55,8 @@ inline TrainConfig tiny_denoiser() {
   config.batch = 8;
   config.log_every = 1;
   config.dtype = ComputeType::f32;
-  config.denoiser.transformer = {.num_attention_heads = 2,
-                                 .attention_head_dim = 12,
-                                 .in_channels = 4,
-                                 .out_channels = 4,
-                                 .text_dim = 16,
-                                 .freq_dim = 16,
-                                 .ffn_dim = 32,
-                                 .num_layers = 2};
-  config.denoiser.text_encoder.vocab_size = 16;
-  config.denoiser.text_encoder.d_model = 16;
-  config.denoiser.text_encoder.d_kv = 8;
-  config.denoiser.text_encoder.num_heads = 2;
-  config.denoiser.text_encoder.d_ff = 24;
-  config.denoiser.text_encoder.num_layers = 1;
+  config.denoiser.transformer = tiny_transformer();
+  config.denoiser.text_encoder = tiny_text_encoder(16);
   config.denoiser.max_tokens = 6;
   config.denoiser.vae = "unused";
   config.denoiser.tokenizer = "unused";
