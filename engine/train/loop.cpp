@@ -19,7 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// A resumed run may go on longer, elsewhere, and with other learning rates; data and networks must be the same.
+// A resumed run may go on longer, elsewhere, with other learning rates and noise levels; data and networks must be
+// the same.
 void check_same_run(const TrainConfig& now, const Json& state, const Path& checkpoint) {
   const std::string where = (checkpoint / "state.json").string();
   auto before = read_config_text<TrainConfig>(state.at("config").get<std::string>(), where);
@@ -29,6 +30,7 @@ void check_same_run(const TrainConfig& now, const Json& state, const Path& check
   before.validation = now.validation;
   before.optimizer = now.optimizer;
   before.schedule = now.schedule;
+  before.t = now.t;
   before.experts = now.experts;  // as far as the trainer's load() allows
   before.sampling = now.sampling;
   before.parallel = now.parallel;
