@@ -89,7 +89,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
   Execution e{.mesh = filled_mesh(config),
               .micro_batch = config.micro_batch,
               .interleave = config.interleave,
-              .order = static_cast<PipelineOrder>(config.order),
+              .order = config.order,
               .recompute = recompute_of(config.recompute, Recompute::off),
               .sequence_parallel = config.sequence_parallel,
               .zero = std::max<int64_t>(0, config.zero)};
@@ -150,7 +150,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   }
   DitRun run{.mesh = parse_mesh(config.mesh),
              .batch = batch,
-             .order = static_cast<PipelineOrder>(config.order),
+             .order = config.order,
              .interleave = config.interleave,
              .recompute = recompute_of(config.recompute, train.recompute),
              .sequence_parallel = config.sequence_parallel,

@@ -55,7 +55,7 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
     const MeshSpec spec = parse_mesh(config.mesh);
     const Mesh mesh(spec, world.size(), loads_of_groups(loads, spec.size(Axis::ep)));
     spdlog::info("{} processes as {}, {} CPU threads each", world.size(), mesh.describe(), threads);
-    body(Layout(world, mesh, config.sequence_parallel));
+    body(Layout(world, mesh, config.sequence_parallel, static_cast<int>(config.interleave)));
     if (config.profile && world.rank() == 0) print_traffic(world.traffic());
   } catch (const InputError& error) {
     give_up(session, error.what(), exit_bad_input);
@@ -82,7 +82,7 @@ bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<co
   const int threads = std::max(1, runtime.threads / ranks);
   spdlog::info("{} ranks as {}, {} CPU thread{} each", ranks, mesh.describe(), threads, threads == 1 ? "" : "s");
   run_ranks(ranks, {.threads = threads}, [&](Group& world) {
-    body(Layout(world, mesh, config.sequence_parallel));
+    body(Layout(world, mesh, config.sequence_parallel, static_cast<int>(config.interleave)));
     if (config.profile && world.rank() == 0) print_traffic(world.traffic());
   });
   return true;

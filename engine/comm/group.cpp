@@ -126,6 +126,22 @@ std::string from_first(std::string text, Group& group) {
   return text;
 }
 
+std::vector<std::string> from_all(const std::string& mine, Group& group) {
+  std::vector<int64_t> sizes(group.size());
+  const std::vector<int64_t> ones(group.size(), 1);
+  int64_t size = std::ssize(mine);
+  group.all_gather(values(std::span(&size, 1)), values(std::span(sizes)), ones).wait();
+  std::string all(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}), ' ');
+  group.all_gather({mine.data(), size, DType::u8}, {all.data(), std::ssize(all), DType::u8}, sizes).wait();
+  std::vector<std::string> texts;
+  int64_t at = 0;
+  for (int64_t length : sizes) {
+    texts.push_back(all.substr(at, length));
+    at += length;
+  }
+  return texts;
+}
+
 Pending Group::broadcast(Values data, int root) {
   check(root >= 0 && root < size_, "broadcast in group {} of {}: there is no rank {}", name_, size_, root);
   if (size_ == 1) return {};

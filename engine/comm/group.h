@@ -133,8 +133,9 @@ class Group {
   std::shared_ptr<Traffic> traffic_;
 };
 
-// Rank 0's text, on all ranks.
+// Rank 0's text, on all ranks; and the texts of all ranks.
 std::string from_first(std::string text, Group& group);
+std::vector<std::string> from_all(const std::string& mine, Group& group);
 
 // A group of one rank, the identity of every collective.
 Group& alone();

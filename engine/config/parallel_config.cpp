@@ -10,6 +10,7 @@ void visit(ConfigVisitor& v, ParallelConfig& c) {
     {0, 4096});
   v("mesh", c.mesh, "how the ranks work together: AXIS=SIZE,… of ep, pp, dp, cfg, ring, ulysses, tp; empty: dp");
   v("sequence_parallel", c.sequence_parallel, "with tp: ranks hold a share of the tokens between its matrices");
+  v("interleave", c.interleave, "with pp: pieces of the stack of blocks that each rank holds; above 1 it idles less", {1, 256});
   v("profile", c.profile, "print at the end what the first rank sent, by axis");
 }
 
@@ -21,6 +22,7 @@ void resolve(const ParallelConfig& c) {
   const MeshSpec spec = parse_mesh(c.mesh);
   check(!c.sequence_parallel || spec.size(Axis::tp) > 1, "sequence_parallel: only beside tp in the mesh, which is '{}'",
         c.mesh);
+  check(c.interleave == 1 || spec.size(Axis::pp) > 1, "interleave: only beside pp in the mesh, which is '{}'", c.mesh);
   Mesh(spec, count_ranks(c), std::vector<double>(spec.size(Axis::ep), 1.0));
 }
 

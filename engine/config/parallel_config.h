@@ -11,6 +11,7 @@ struct ParallelConfig {
   int64_t ranks = 0;  // 0: as many as the mesh says
   std::string mesh;   // "tp=2,dp=2"; empty: replicas
   bool sequence_parallel = false;
+  int64_t interleave = 1;  // pieces of the stack of blocks that each rank of axis pp holds
   bool profile = false;
 };
 

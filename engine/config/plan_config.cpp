@@ -42,7 +42,7 @@ void resolve(PlanConfig& c) {
   check(!c.search || c.mesh.empty(), "plan: --search looks for the mesh itself; leave --mesh out");
   check(c.gpt.empty() || c.global_batch > 0, "plan: --gpt needs --global-batch, the samples of a step");
   check(c.gpt.empty() || c.tokens == 0, "plan: a GPT's tokens are its seq; leave --tokens out");
-  check(c.order == PlannedOrder::one_f_one_b || c.interleave == 1,
+  check(c.order == PipelineOrder::one_f_one_b || c.interleave == 1,
         "plan: --order gpipe works on each stage as a whole; leave --interleave out");
 }
 

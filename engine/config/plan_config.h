@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/config/visitor.h"
+#include "engine/parallel/pipeline.h"
 
 namespace baton {
 
@@ -10,7 +11,6 @@ namespace baton {
 // empty: as the training config says, or chosen.
 enum class PlannedRecompute { as_configured, none, selective, full };
 enum class PlannedText { trained, cached };
-enum class PlannedOrder { one_f_one_b, gpipe };
 
 struct PlanConfig {
   std::string train_config;  // positional: of `baton train`, kind denoiser
@@ -22,7 +22,7 @@ struct PlanConfig {
   int64_t global_batch = 0;
   int64_t micro_batch = 0;
   int64_t interleave = 1;
-  PlannedOrder order = PlannedOrder::one_f_one_b;
+  PipelineOrder order = PipelineOrder::one_f_one_b;
   PlannedRecompute recompute = PlannedRecompute::as_configured;
   bool sequence_parallel = false;
   int64_t zero = -1;

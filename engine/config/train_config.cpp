@@ -208,6 +208,8 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
     v("zero", c.zero,
       "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the gradients",
       {0, 2});
+    v.choice("pipeline", c.pipeline, {"1f1b", "gpipe"},
+             "with pp: order of the micro-batches; 1f1b keeps few under way, gpipe all of the step");
     v.section("parallel", "several ranks at once", [&] { visit(v, c.parallel); });
     v.section("sampling", "what the finished model suggests to generate", [&] { visit(v, c.sampling); });
   }
@@ -237,6 +239,8 @@ void resolve(TrainConfig& c) {
   check(c.micro_batch == 0 || c.experts.batch % c.micro_batch == 0, "micro_batch: {} does not divide experts.batch: {}",
         c.micro_batch, c.experts.batch);
   resolve(c.parallel);
+  check(c.pipeline == PipelineOrder::one_f_one_b || c.parallel.interleave == 1,
+        "pipeline: gpipe works on each stage as a whole; leave parallel.interleave out");
   check(c.schedule.warmup <= c.steps, "schedule.warmup: {} is beyond steps: {}", c.schedule.warmup, c.steps);
   if (c.kind == TrainKind::vae)
     resolve(c, c.vae);

@@ -10,6 +10,7 @@
 #include "engine/models/t5_encoder.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/models/wan_vae.h"
+#include "engine/parallel/pipeline.h"
 
 // The config of `baton train`. What a key means and which values it takes stands in its visit() (train_config.cpp),
 // because `--print-config` shows that too. Which keys there are depends on `kind`.
@@ -116,7 +117,8 @@ struct TrainConfig {
   ComputeType dtype = ComputeType::automatic;
   Recompute recompute = Recompute::off;
   ParallelConfig parallel;  // kind denoiser only
-  int64_t zero = 0;         // ZeRO stage: what replicas keep of the optimizer's state and the gradients
+  PipelineOrder pipeline = PipelineOrder::one_f_one_b;
+  int64_t zero = 0;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;

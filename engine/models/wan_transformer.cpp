@@ -12,6 +12,7 @@
 #include "engine/ops/reduce.h"
 #include "engine/ops/rope.h"
 #include "engine/ops/view.h"
+#include "engine/parallel/pipeline.h"
 
 namespace baton {
 namespace {
@@ -53,6 +54,14 @@ std::array<Tensor, 2> wan_rope_table(int64_t head_dim, int64_t frames, int64_t r
     fill_axis(cos, sin, pairs, frame_pairs + pairs, half, column, token);
   }
   return {Tensor::from(cos, {tokens, half}), Tensor::from(sin, {tokens, half})};
+}
+
+WanConditions behind(Cut& cut, WanConditions c) {
+  c.time = cut(c.time);
+  c.modulation = cut(c.modulation);
+  for (Tensor& key : c.text.key) key = cut(key);
+  for (Tensor& value : c.text.value) value = cut(value);
+  return c;
 }
 
 // Modulated self-attention, cross-attention to the text, modulated feed-forward.
@@ -152,36 +161,40 @@ class WanTransformer::Block {
 
 WanTransformer::WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute,
                                const Layout& layout)
-    : config_(config), compute_(compute), layout_(layout) {
+    : config_(config), compute_(compute), layout_(layout), stages_(layout, config.num_layers) {
   const int tp = layout.on(Axis::tp).size();
   check(config.num_attention_heads % tp == 0 && config.ffn_dim % tp == 0,
         "denoiser: {} heads and a feed-forward width of {} cannot be shared by tp={}; sizes that fit are {}",
         config.num_attention_heads, config.ffn_dim, tp,
         fmt::join(common_divisors(config.num_attention_heads, config.ffn_dim), ", "));
-  const Scope root(source, parameters_, layout), embedder = root / "condition_embedder";
+  const Scope root(source, parameters_, layout), embedder = (root / "condition_embedder").on_every_stage();
   const int64_t d = config.inner_dim(), patch = config.patch_size[0] * config.patch_size[1] * config.patch_size[2];
   const auto linear = [](const Scope& scope, int64_t in, int64_t out, Linear::Options options = {}) {
     return std::make_unique<Linear>(scope, in, out, options);
   };
-  patch_embedding_ = linear(
-      root / "patch_embedding", config.in_channels * patch, d,
-      {.stored_shape = {d, config.in_channels, config.patch_size[0], config.patch_size[1], config.patch_size[2]}});
+  if (stages_.has(0))
+    patch_embedding_ = linear(
+        root / "patch_embedding", config.in_channels * patch, d,
+        {.stored_shape = {d, config.in_channels, config.patch_size[0], config.patch_size[1], config.patch_size[2]}});
   time_linear_1_ = linear(embedder / "time_embedder" / "linear_1", config.freq_dim, d);
   time_linear_2_ = linear(embedder / "time_embedder" / "linear_2", d, d);
   time_proj_ = linear(embedder / "time_proj", d, 6 * d);
   text_linear_1_ = linear(embedder / "text_embedder" / "linear_1", config.text_dim, d);
   text_linear_2_ = linear(embedder / "text_embedder" / "linear_2", d, d);
   for (int64_t i = 0; i < config.num_layers; ++i)
-    blocks_.push_back(std::make_unique<Block>(root / "blocks" / i, config, compute));
-  proj_out_ = linear(root / "proj_out", d, config.out_channels * patch);
-  scale_shift_table_ =
-      root.parameter("scale_shift_table", {1, 2, d}, Init::normal(1 / std::sqrt(static_cast<float>(d))));
+    blocks_.push_back(stages_.has_block(i) ? std::make_unique<Block>(root / "blocks" / i, config, compute) : nullptr);
+  if (stages_.has_last()) {
+    proj_out_ = linear(root / "proj_out", d, config.out_channels * patch);
+    scale_shift_table_ =
+        root.parameter("scale_shift_table", {1, 2, d}, Init::normal(1 / std::sqrt(static_cast<float>(d))));
+  }
 }
 
 WanTransformer::~WanTransformer() = default;
 
 void WanTransformer::prepare() const {
-  for (const auto& block : blocks_) block->prepare();
+  for (const auto& block : blocks_)
+    if (block) block->prepare();
 }
 
 TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& count) const {
@@ -192,7 +205,7 @@ TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& coun
   const Tensor mine = tokens.mine(cast(states, compute_));
   const Tensor text = (*text_linear_2_)((*text_linear_1_)(mine, Activation::gelu_tanh));  // [B, L, D]
   for (const auto& block : blocks_) {
-    auto [key, value] = block->text_key_value(text, tokens);
+    const auto [key, value] = block ? block->text_key_value(text, tokens) : std::array<Tensor, 2>();
     context.key.push_back(key);
     context.value.push_back(value);
   }
@@ -214,39 +227,67 @@ Tensor WanTransformer::unpatchify(const Tensor& tokens, const Shape& latents) co
   return reshape(cells, {b, c, f * pf, h * ph, w * pw});
 }
 
-Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const {
-  check(latents.rank() == 5 && latents.dim(1) == config_.in_channels, "denoiser: latents {}, expected [B, {}, F, H, W]",
-        latents.shape(), config_.in_channels);
-  const std::array<int64_t, 3> grid{latents.dim(2) / config_.patch_size[0], latents.dim(3) / config_.patch_size[1],
-                                    latents.dim(4) / config_.patch_size[2]};
+std::array<int64_t, 3> WanTransformer::grid_of(const Shape& latents) const {
+  std::array<int64_t, 3> grid;
+  for (int i = 0; i < 3; ++i) grid[i] = latents[i + 2] / config_.patch_size[i];
+  return grid;
+}
+
+Shape WanTransformer::between(const Shape& latents) const {
+  const auto [frames, rows, columns] = grid_of(latents);
+  return {latents[0], Sequence(layout_, frames * rows * columns).size(), config_.inner_dim()};
+}
+
+WanConditions WanTransformer::conditions(const Shape& latents, const Tensor& timestep, const TextContext& text) const {
+  check(latents.size() == 5 && latents[1] == config_.in_channels, "denoiser: latents {}, expected [B, {}, F, H, W]",
+        latents, config_.in_channels);
+  const std::array<int64_t, 3> grid = grid_of(latents);
   for (int i = 0; i < 3; ++i) {
-    check(grid[i] > 0 && grid[i] * config_.patch_size[i] == latents.dim(i + 2),
-          "denoiser: latents {} are no multiple of the patch {}", latents.shape(), config_.patch_size);
+    check(grid[i] > 0 && grid[i] * config_.patch_size[i] == latents[i + 2],
+          "denoiser: latents {} are no multiple of the patch {}", latents, config_.patch_size);
     check(grid[i] <= config_.rope_max_seq_len, "denoiser: {} patches along one side, at most {} (rope_max_seq_len)",
           grid[i], config_.rope_max_seq_len);
   }
-  const Sequence tokens(layout_, grid[0] * grid[1] * grid[2]);
+  WanConditions c{.text = text, .tokens = Sequence(layout_, grid[0] * grid[1] * grid[2]), .latents = latents};
   const Rotation whole = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
-  const Rotation rotation{tokens.entered_rows(whole[0]), tokens.entered_rows(whole[1])};
+  c.rotation = {c.tokens.entered_rows(whole[0]), c.tokens.entered_rows(whole[1])};
   const Tensor frequencies = timestep_embedding(timestep, config_.freq_dim);
-  const Tensor time = (*time_linear_2_)((*time_linear_1_)(frequencies, Activation::silu));  // [B, D] f32
-  const int64_t batch = latents.dim(0), d = config_.inner_dim();
-  const Tensor modulation = reshape(cast((*time_proj_)(cast(silu(time), compute_)), DType::f32), {batch, 6, d});
+  c.time = (*time_linear_2_)((*time_linear_1_)(frequencies, Activation::silu));
+  const Tensor projected = cast((*time_proj_)(cast(silu(c.time), compute_)), DType::f32);
+  c.modulation = reshape(projected, {latents[0], 6, config_.inner_dim()});
+  return c;
+}
 
-  Tensor x = cast((*patch_embedding_)(cast(tokens.mine(patchify(latents)), compute_)),
-                  DType::f32);  // [B, this rank's part of N, D]
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    const auto run = [&block = *blocks_[i], count = text.count, rotation, tokens,
-                      mode = recompute_](std::span<const Tensor> in) {
-      return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, tokens, mode)};
-    };
-    std::vector<Tensor> inputs{x, modulation, text.key[i], text.value[i]};
-    x = recompute_ == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
+Tensor WanTransformer::run_block(int64_t index, const Tensor& x, const WanConditions& c) const {
+  const auto run = [&block = *blocks_[index], count = c.text.count, rotation = c.rotation, tokens = c.tokens,
+                    mode = recompute_](std::span<const Tensor> in) {
+    return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, tokens, mode)};
+  };
+  std::vector<Tensor> inputs{x, c.modulation, c.text.key[index], c.text.value[index]};
+  return recompute_ == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
+}
+
+Tensor WanTransformer::stage(int index, const Tensor& input, const WanConditions& c) const {
+  Tensor x = input;  // [B, this rank's part of N, D], or latents
+  if (index == 0) x = cast((*patch_embedding_)(cast(c.tokens.mine(patchify(input)), compute_)), DType::f32);
+  const auto [first, end] = stages_.blocks(index);
+  for (int64_t i = first; i < end; ++i) {
+    x = run_block(i, x, c);
     if (check_finite_ && !all_finite(x)) fail_run("denoiser: block {} gave a value that is not finite", i);
   }
-  const Tensor table = scale_shift_table_ + reshape(time, {batch, 1, d});  // [B, 2, D]
+  if (!stages_.is_last(index)) return x;
+  const Tensor table = scale_shift_table_ + reshape(c.time, {c.latents[0], 1, config_.inner_dim()});  // [B, 2, D]
   const Tensor out = (*proj_out_)(modulated_norm(x, row(table, 1), row(table, 0), config_.eps, compute_));
-  return unpatchify(tokens.whole(cast(out, DType::f32)), latents.shape());
+  return unpatchify(c.tokens.whole(cast(out, DType::f32)), c.latents);
+}
+
+Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const {
+  const WanConditions given = conditions(latents.shape(), timestep, text);
+  Shape velocity = latents.shape();
+  velocity[1] = config_.out_channels;
+  return relay(stages_, between(latents.shape()), velocity, [&](int index, const Tensor& states) {
+    return stage(index, index == 0 ? latents : states, given);
+  });
 }
 
 }  // namespace baton

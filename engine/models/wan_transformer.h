@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/autograd/cut.h"
 #include "engine/autograd/recompute.h"
 #include "engine/nn/linear.h"
 #include "engine/nn/parameters.h"
+#include "engine/parallel/sequence.h"
+#include "engine/parallel/stages.h"
 
 namespace baton {
 
@@ -31,14 +34,26 @@ struct WanTransformerConfig {
 
 // What the denoiser reads of a text: it does not change between steps, so it is computed once per text and expert.
 struct TextContext {
-  std::vector<Tensor> key, value;  // of each block: [B, L, H, d], the heads of this rank
+  std::vector<Tensor> key, value;  // of each block that this rank has: [B, L, H, d], its heads
   Tensor count;                    // [B, L] multiplicity of each position, see AttentionOptions::key_count
 };
+
+// What the blocks read besides the states that pass through them; the same for all blocks, and on every stage.
+struct WanConditions {
+  Tensor time;        // [B, D] f32
+  Tensor modulation;  // [B, 6, D] f32
+  TextContext text;
+  std::array<Tensor, 2> rotation;  // cos, sin
+  Sequence tokens;
+  Shape latents;
+};
+WanConditions behind(Cut& cut, WanConditions conditions);
 
 // Wan 2.1 / 2.2's text-to-video denoiser (diffusers' WanTransformer3DModel); for pictures the number of frames is one.
 //   Legend: B items, C channels, F frames, N = patches, D = inner_dim, L text positions, H heads, d = head size.
 // GEMMs run in `compute` (f32 or bf16); the residual stream and the modulation stay in f32. On the ranks of `layout`
-// each holds its share of the matrices and works on its share of heads and tokens; inputs and output are whole.
+// each holds its share of the blocks and matrices and works on its share of heads and tokens; inputs and output are
+// whole.
 class WanTransformer {
  public:
   WanTransformer(const WanTransformerConfig& config, ParameterSource& source, DType compute, const Layout& layout = {});
@@ -51,6 +66,13 @@ class WanTransformer {
   // latents [B, C, F, H, W] f32, timestep [B] f32 in [0, 1000] -> predicted velocity [B, out_channels, F, H, W] f32.
   // Rows and columns must be multiples of the patch.
   Tensor operator()(const Tensor& latents, const Tensor& timestep, const TextContext& text) const;
+
+  // The same in stages, for passes that go through a pipeline: stage 0 reads the latents, the last gives the velocity,
+  // and in between go states of shape between().
+  const Stages& stages() const { return stages_; }
+  WanConditions conditions(const Shape& latents, const Tensor& timestep, const TextContext& text) const;
+  Tensor stage(int index, const Tensor& input, const WanConditions& conditions) const;
+  Shape between(const Shape& latents) const;
 
   // Packs all constant weights now rather than at their first use: what a background thread does before the hand-over.
   void prepare() const;
@@ -65,13 +87,17 @@ class WanTransformer {
   class Block;
   Tensor patchify(const Tensor& latents) const;
   Tensor unpatchify(const Tensor& tokens, const Shape& latents) const;
+  std::array<int64_t, 3> grid_of(const Shape& latents) const;
+  Tensor run_block(int64_t index, const Tensor& x, const WanConditions& conditions) const;
 
   WanTransformerConfig config_;
   DType compute_;
   Layout layout_;
+  Stages stages_;
   Parameters parameters_;
   Recompute recompute_ = Recompute::off;
   bool check_finite_ = false;
+  // What other stages have is null.
   std::unique_ptr<Linear> patch_embedding_, time_linear_1_, time_linear_2_, time_proj_, text_linear_1_, text_linear_2_,
       proj_out_;
   Tensor scale_shift_table_;  // [1, 2, D]

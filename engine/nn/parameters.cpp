@@ -82,13 +82,19 @@ Scope Scope::operator/(std::string_view name) const {
   return child;
 }
 
+Scope Scope::on_every_stage() const {
+  Scope same = *this;
+  same.every_stage_ = true;
+  return same;
+}
+
 Tensor Scope::parameter(std::string_view name, const Shape& shape, Init init, Shard shard) const {
   const std::string full = (*this / name).prefix_;
   Tensor value = source_->provide(full, shape, init);
   if (shard != Shard::whole && value.shape() == shape)  // else the source had this rank's share
     value = share_of(value, shard, layout_.on(Axis::tp));
   if (trainable()) value.set_requires_grad(true);
-  parameters_->push_back({full, value, shard, shape});
+  parameters_->push_back({full, value, shard, shape, every_stage_});
   return value;
 }
 

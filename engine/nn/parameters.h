@@ -26,7 +26,8 @@ struct Parameter {
   std::string name;
   Tensor value;
   Shard shard = Shard::whole;
-  Shape logical;  // shape of the whole; empty: of `value`
+  Shape logical;             // shape of the whole; empty: of `value`
+  bool every_stage = false;  // of a pipeline has it, rather than one
 };
 using Parameters = std::vector<Parameter>;
 const Shape& logical_shape(const Parameter& parameter);
@@ -81,6 +82,8 @@ class Scope {
       : source_(&source), parameters_(&parameters), layout_(layout) {}
   Scope operator/(std::string_view name) const;
   Scope operator/(int64_t index) const { return *this / std::to_string(index); }
+  // The same place, whose parameters all stages of a pipeline have.
+  Scope on_every_stage() const;
   // `shape` is that of the logical tensor. Throws InputError if tp cannot cut it evenly.
   Tensor parameter(std::string_view name, const Shape& shape, Init init, Shard shard = Shard::whole) const;
   bool trainable() const { return source_->trainable(); }
@@ -91,6 +94,7 @@ class Scope {
   Parameters* parameters_;
   Layout layout_;
   std::string prefix_;
+  bool every_stage_ = false;
 };
 
 }  // namespace baton

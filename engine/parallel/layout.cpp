@@ -8,14 +8,20 @@ struct Layout::Groups {
   Mesh mesh;
   int rank;
   bool sequence_parallel;
+  int pieces;
   std::array<std::unique_ptr<Group>, axis_count> axes;
-  std::unique_ptr<Group> sharded, whole, shared_sharded, shared_whole, samples, replica, expert_group, everyone;
+  std::array<std::unique_ptr<Group>, 8> replicas;  // see index_of()
+  std::unique_ptr<Group> backward_pp, samples, replica, expert_group, everyone;
 };
 
 namespace {
 
+size_t index_of(const Holding& holding) {
+  return (holding.shard != Shard::whole ? 4 : 0) + (holding.every_stage ? 2 : 0) + (holding.every_group ? 1 : 0);
+}
+
 // Ranks that have the same coordinates on these axes.
-std::unique_ptr<Group> with_same(Group& world, const Mesh& mesh, std::initializer_list<Axis> axes,
+std::unique_ptr<Group> with_same(Group& world, const Mesh& mesh, const std::vector<Axis>& axes,
                                  const std::string& name) {
   int color = 0;
   for (Axis axis : axes) color = color * mesh.ranks() + mesh.coordinate(axis, world.rank());
@@ -26,22 +32,23 @@ std::unique_ptr<Group> with_same(Group& world, const Mesh& mesh, std::initialize
 
 Layout::Layout() = default;
 
-Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel) {
+Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel, int pieces) {
   using enum Axis;
   check(mesh.ranks() == world.size(), "mesh: {} is for {} ranks, there are {}", mesh.describe(), mesh.ranks(),
         world.size());
-  groups_ = std::make_shared<Groups>(Groups{mesh, world.rank(), sequence_parallel && mesh.size(tp, 0) > 1});
+  groups_ = std::make_shared<Groups>(Groups{mesh, world.rank(), sequence_parallel && mesh.size(tp, 0) > 1, pieces});
   for (Axis axis : {pp, dp, cfg, ring, ulysses, tp})
     groups_->axes[static_cast<int>(axis)] = world.split(mesh.peers(world.rank(), {axis})[0], std::string(name(axis)));
-  groups_->sharded = with_same(world, mesh, {ep, pp, tp}, "replicas");
-  groups_->shared_sharded = with_same(world, mesh, {pp, tp}, "replicas");
-  if (groups_->sequence_parallel) {
-    groups_->whole = with_same(world, mesh, {ep, pp}, "replicas");
-    groups_->shared_whole = with_same(world, mesh, {pp}, "replicas");
-  } else {
-    groups_->whole = with_same(world, mesh, {ep, pp, tp}, "replicas");
-    groups_->shared_whole = with_same(world, mesh, {pp, tp}, "replicas");
-  }
+  groups_->backward_pp = world.split(mesh.peers(world.rank(), {pp})[0], "pp");
+  for (Shard shard : {Shard::whole, Shard::column})
+    for (bool every_stage : {false, true})
+      for (bool every_group : {false, true}) {
+        std::vector<Axis> fixed;
+        if (!every_group) fixed.push_back(ep);
+        if (!every_stage) fixed.push_back(pp);
+        if (shard != Shard::whole || !groups_->sequence_parallel) fixed.push_back(tp);
+        groups_->replicas[index_of({shard, every_stage, every_group})] = with_same(world, mesh, fixed, "replicas");
+      }
   groups_->replica = with_same(world, mesh, {ep, dp}, "replica");
   groups_->expert_group = with_same(world, mesh, {ep}, "experts");
   groups_->everyone = world.split(0, "everyone");
@@ -50,16 +57,14 @@ Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel) {
 
 Group& Layout::on(Axis axis) const { return groups_ ? *groups_->axes[static_cast<int>(axis)] : alone(); }
 
+Group& Layout::backward_pp() const { return groups_ ? *groups_->backward_pp : alone(); }
+
 bool Layout::sequence_parallel() const { return groups_ && groups_->sequence_parallel; }
 
-Group& Layout::replicas(Shard shard) const {
-  if (!groups_) return alone();
-  return shard == Shard::whole ? *groups_->whole : *groups_->sharded;
-}
+int Layout::pieces() const { return groups_ ? groups_->pieces : 1; }
 
-Group& Layout::shared_replicas(Shard shard) const {
-  if (!groups_) return alone();
-  return shard == Shard::whole ? *groups_->shared_whole : *groups_->shared_sharded;
+Group& Layout::replicas(const Holding& holding) const {
+  return groups_ ? *groups_->replicas[index_of(holding)] : alone();
 }
 
 Group& Layout::replica() const { return groups_ ? *groups_->replica : alone(); }

@@ -11,21 +11,32 @@ namespace baton {
 // rank, `row` a share of the inputs; `whole` is the same on all.
 enum class Shard { whole, column, row };
 
+// Who else has a parameter: it may be whole or a share, and stand in one pipeline stage or in all, one group of experts
+// or all.
+struct Holding {
+  Shard shard = Shard::whole;
+  bool every_stage = false;  // what conditions all blocks, and the text encoder
+  bool every_group = false;  // the text encoder, and the one denoiser before the branch
+  bool operator==(const Holding&) const = default;
+};
+
 // The groups that a rank belongs to, one for each axis of its mesh. Copies share them. Outlives what is built on it.
 class Layout {
  public:
   Layout();  // one rank
   // Collective over `world`, which has mesh.ranks() ranks. `sequence_parallel`: between the sharded matrices, the ranks
   // of tp hold a share of the tokens each (Korthikanti et al. 2022), which needs no more communication than tp alone.
-  Layout(Group& world, const Mesh& mesh, bool sequence_parallel);
+  // `pieces`: pieces of the stack of blocks that each rank of pp holds (engine/parallel/stages.h).
+  Layout(Group& world, const Mesh& mesh, bool sequence_parallel, int pieces = 1);
 
-  Group& on(Axis axis) const;  // not ep: see `experts`
+  Group& on(Axis axis) const;   // not ep: see expert_group()
+  Group& backward_pp() const;   // the ranks of axis pp once more, for messages that must not wait behind the others
   bool sequence_parallel() const;
-  // Ranks that hold the same parameters and different samples or tokens: the gradients of a parameter are summed over
-  // them. A parameter that is whole on all ranks of tp has only seen this rank's tokens under sequence parallelism.
-  Group& replicas(Shard shard) const;
-  // The same for what all groups of experts hold alike: the text encoder, or the one denoiser before the branch.
-  Group& shared_replicas(Shard shard) const;
+  int pieces() const;
+  // Ranks that hold the same parameter and give it gradients from different samples, tokens or stages: its gradient is
+  // their sum. A parameter that is whole on all ranks of tp has seen this rank's tokens alone under sequence
+  // parallelism.
+  Group& replicas(const Holding& holding) const;
   // The ranks of this rank's replica, of its group of experts, and all ranks.
   Group& replica() const;
   Group& expert_group() const;

@@ -19,6 +19,8 @@ Sequence::Sequence(const Layout& layout, int64_t total, bool cut) : layout_(layo
   in_ulysses_ = share(in_ring_, ulysses());
 }
 
+int64_t Sequence::size() const { return share(in_ulysses_, megatron()); }
+
 Tensor Sequence::mine(const Tensor& x) const {
   return own_part(own_part(own_part(x, 1, ring()), 1, ulysses()), 1, megatron());
 }

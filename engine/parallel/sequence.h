@@ -17,6 +17,7 @@ class Sequence {
   static Sequence of_text(const Layout& layout, int64_t total) { return {layout, total, false}; }
 
   Group& tp() const { return layout_.on(Axis::tp); }
+  int64_t size() const;  // tokens of mine()
 
   // From the whole sequence to this rank's, and back. The gradient of mine() is this rank's share: zero elsewhere.
   Tensor mine(const Tensor& x) const;

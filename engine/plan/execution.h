@@ -2,19 +2,16 @@
 
 #include "engine/autograd/recompute.h"
 #include "engine/parallel/mesh.h"
+#include "engine/parallel/pipeline.h"
 
 namespace baton {
-
-// In which order a pipeline stage works on its micro-batches: 1F1B alternates forward and backward as soon as it can,
-// over one or several (`interleave`) pieces of the stack; GPipe does all forward, then all backward.
-enum class PipelineOrder { one_f_one_b, gpipe };
 
 // How a step is run. The mesh is that of one group of experts, with its number of replicas as dp.
 struct Execution {
   MeshSpec mesh;
   int64_t micro_batch = 1;    // samples of a replica that go through at once
   int64_t micro_batches = 1;  // of a replica in a step
-  int64_t interleave = 1;
+  int64_t interleave = 1;     // pieces of the stack that a pipeline stage has
   PipelineOrder order = PipelineOrder::one_f_one_b;
   Recompute recompute = Recompute::off;
   bool sequence_parallel = false;

@@ -73,25 +73,8 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
 void DenoiserTrainer::set_text_encoder(ParameterSource& source) {
   text_encoder_ = std::make_unique<T5Encoder>(config_.denoiser.text_encoder, source, compute_);
   text_state_ = std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
-                                          replicas_of_text_encoder());
+                                          Sharing{layout_, true, true, static_cast<int>(config_.zero)});
   mixture_.text_encoder = text_encoder_.get();
-}
-
-Replicas DenoiserTrainer::replicas_of_text_encoder() const {
-  return {.whole = &layout_.shared_replicas(Shard::whole),
-          .all = &layout_.everyone(),
-          .whole_is_first = layout_.sequence_parallel() || layout_.on(Axis::tp).rank() == 0,
-          .zero_stage = static_cast<int>(config_.zero)};
-}
-
-// Before the branch the one denoiser is every group's.
-Replicas DenoiserTrainer::replicas_of_experts(bool branched) const {
-  Replicas replicas = replicas_of_text_encoder();
-  replicas.tp = &layout_.on(Axis::tp);
-  replicas.whole = branched ? &layout_.replicas(Shard::whole) : &layout_.shared_replicas(Shard::whole);
-  replicas.sharded = branched ? &layout_.replicas(Shard::column) : &layout_.shared_replicas(Shard::column);
-  replicas.all = branched ? &layout_.expert_group() : &layout_.everyone();
-  return replicas;
 }
 
 // The next of `count` experts, if this rank's group serves it.
@@ -101,8 +84,9 @@ void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
   if (is_mine(experts(), count)) {
     expert = std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_, layout_);
     expert->set_recompute(config_.recompute);
+    const bool branched = count > 1;  // before, the one denoiser is every group's
     state = std::make_unique<Trainee>(numbered("transformer", experts()), expert->parameters(), config_.optimizer,
-                                      compute_, replicas_of_experts(count > 1));
+                                      compute_, Sharing{layout_, false, !branched, static_cast<int>(config_.zero)});
   }
   mixture_.experts.push_back(expert.get());
   experts_.push_back(std::move(expert));
@@ -142,27 +126,16 @@ void DenoiserTrainer::branch(int64_t step) {
 int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   if (experts() == 1 && planned_ranges_.count() > 1 && step >= config_.experts.branch_at) branch(step);
   const int64_t batch = batch_of(step);
-  const int64_t micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
   const std::vector<double> times = draw_times(times_, static_cast<int>(batch), static_cast<uint64_t>(config_.seed),
                                                random_stream(RandomUse::training_times, step));
   seen_.assign(experts_.size(), 0);
   for (double t : times) ++seen_[mixture_.ranges.expert_of(t)];
   losses_.assign(experts_.size(), 0);
-  for (int64_t first = 0; first < batch; first += micro) {
-    const int64_t end = std::min(first + micro, batch);
-    if (end == batch) expect_last_gradients();
-    accumulate(my_samples(first, end, times), batch);
-  }
+  accumulate(batch, times);
   report_losses(means);
   update(lr_factor(), means);
   samples_ += batch;
   return batch;
-}
-
-void DenoiserTrainer::expect_last_gradients() {
-  text_state_->expect_last_gradients();
-  for (const auto& state : expert_states_)
-    if (state) state->expect_last_gradients();
 }
 
 int64_t DenoiserTrainer::batch_of(int64_t step) const {
@@ -209,22 +182,80 @@ std::vector<NoisySample> DenoiserTrainer::my_samples(int64_t first, int64_t end,
   return samples;
 }
 
-// Adds the gradient of the mean loss over `batch_size` samples.
-void DenoiserTrainer::accumulate(std::span<const NoisySample> batch, int64_t batch_size) {
-  if (batch.empty()) return;
-  std::vector<Tensor> losses, gradients;
-  for (const ExpertLoss& part : mixture_losses(mixture_, batch, static_cast<uint64_t>(config_.seed))) {
-    for (const float loss : part.loss.to_vector()) losses_[part.expert] += loss;
+// The loss of a micro-batch on its way through the stages. Texts and noise are made when the first of this rank's stages
+// needs them, and let go after its last, so that few micro-batches are in memory at a time.
+class DenoiserTrainer::Pass : public StagedPass {
+ public:
+  Pass(DenoiserTrainer& trainer, std::vector<NoisySample> samples, float weight, bool last)
+      : trainer_(trainer), samples_(std::move(samples)), weight_(weight), last_(last) {}
+
+  Shape between() const override {
+    if (samples_.empty()) return {0};
+    Shape latents = samples_[0].picture.latents.shape();
+    latents.insert(latents.begin(), std::ssize(samples_));
+    return trainer_.any_expert().between(latents);
+  }
+
+  Tensor forward(int stage, const Tensor& input) override {
+    if (!batch_) batch_.emplace(trainer_.mixture_, samples_, static_cast<uint64_t>(trainer_.config_.seed), weight_);
+    const Tensor out = batch_->forward(stage, input);
+    trainer_.count_losses(*batch_);
+    return out;
+  }
+
+  // With one stage on each rank, passes go backward one after the other.
+  void before_backward() override {
+    if (!last_ || trainer_.any_expert().stages().pieces() > 1) return;
+    for (Trainee* part : trainer_.my_trainees()) part->expect_last_gradients();
+  }
+
+  void after_backward() override {
+    batch_->after_backward();
+    batch_.reset();
+  }
+
+ private:
+  DenoiserTrainer& trainer_;
+  std::vector<NoisySample> samples_;
+  float weight_;
+  bool last_;
+  std::optional<GatedBatch> batch_;
+};
+
+// Fills the gradients of the mean loss over the step's samples.
+void DenoiserTrainer::accumulate(int64_t batch, std::span<const double> times) {
+  const int64_t micro = config_.micro_batch > 0 ? config_.micro_batch : batch;
+  std::vector<std::unique_ptr<StagedPass>> passes;
+  for (int64_t first = 0; first < batch; first += micro) {
+    const int64_t end = std::min(first + micro, batch);
+    passes.push_back(
+        std::make_unique<Pass>(*this, my_samples(first, end, times), 1 / static_cast<float>(batch), end == batch));
+  }
+  run_pipeline(any_expert().stages(), config_.pipeline, passes);
+}
+
+void DenoiserTrainer::count_losses(const GatedBatch& pass) {
+  for (const ExpertLoss& part : pass.losses_seen()) {
+    for (const float loss : part.losses) losses_[part.expert] += loss;
     if (!std::isfinite(losses_[part.expert]))
       fail_run("training: the loss of {} is not finite after {} samples", expert_states_[part.expert]->name(),
                samples_);
-    losses.push_back(part.loss);
-    gradients.push_back(Tensor::full(part.loss.shape(), 1 / static_cast<float>(batch_size)));
   }
-  backward(losses, gradients);
+}
+
+const WanTransformer& DenoiserTrainer::any_expert() const {
+  return **std::ranges::find_if(experts_, [](const auto& expert) { return expert != nullptr; });
+}
+
+std::vector<Trainee*> DenoiserTrainer::my_trainees() const {
+  std::vector<Trainee*> mine{text_state_.get()};
+  for (const auto& state : expert_states_)
+    if (state) mine.push_back(state.get());
+  return mine;
 }
 
 void DenoiserTrainer::report_losses(MetricMeans& means) {
+  layout_.on(Axis::pp).all_reduce(values(std::span(losses_))).wait();  // the last stage has them
   layout_.samples().all_reduce(values(std::span(losses_))).wait();
   for (int i = 0; i < experts(); ++i) {
     if (seen_[i] == 0) continue;

@@ -44,14 +44,15 @@ class DenoiserTrainer : public Trainer {
   void branch(int64_t step);
   int64_t batch_of(int64_t step) const;
   double lr_factor() const;
-  void expect_last_gradients();
   std::vector<int64_t> my_share(int64_t first, int64_t end, const std::function<double(int64_t)>& time) const;
   std::vector<NoisySample> my_samples(int64_t first, int64_t end, std::span<const double> times);
-  void accumulate(std::span<const NoisySample> batch, int64_t batch_size);
+  void accumulate(int64_t batch, std::span<const double> times);
+  void count_losses(const GatedBatch& pass);
   void update(double lr_factor, MetricMeans& means);
   void report_losses(MetricMeans& means);
-  Replicas replicas_of_text_encoder() const;
-  Replicas replicas_of_experts(bool branched) const;
+  class Pass;
+  const WanTransformer& any_expert() const;  // of this rank's
+  std::vector<Trainee*> my_trainees() const;
   bool is_mine(int expert, int count) const;
 
   TrainConfig config_;

@@ -34,6 +34,7 @@ void check_same_run(const TrainConfig& now, const Json& state, const Path& check
   before.experts = now.experts;  // as far as the trainer's load() allows
   before.sampling = now.sampling;
   before.parallel = now.parallel;
+  before.pipeline = now.pipeline;
   before.zero = now.zero;
   before.data.folder = now.data.folder;
   before.data.memory_mb = now.data.memory_mb;

@@ -6,6 +6,7 @@
 #include "engine/core/random.h"
 #include "engine/diffusion/objective.h"
 #include "engine/models/text_states.h"
+#include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "kernels/cpu/parallel.h"
 
@@ -45,7 +46,9 @@ FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const in
 
 }  // namespace
 
-std::vector<ExpertLoss> mixture_losses(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed) {
+GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed, float weight)
+    : mixture_(mixture), weight_(weight) {
+  if (batch.empty()) return;
   std::vector<std::vector<int64_t>> members(mixture.experts.size());
   for (size_t i = 0; i < batch.size(); ++i)
     members[mixture.ranges.expert_of(batch[i].t)].push_back(static_cast<int64_t>(i));
@@ -57,21 +60,61 @@ std::vector<ExpertLoss> mixture_losses(const Mixture& mixture, std::span<const N
       tokens.push_back(batch[i].picture.tokens);
     }
   const FlowBatch flow = make_flow_batch(batch, order, seed);
+  noisy_ = flow.noisy;
+  target_ = flow.target;
   const TextStates text = encode_texts(*mixture.text_encoder, tokens, mixture.max_tokens);
 
-  std::vector<ExpertLoss> losses;
   int64_t first = 0;
   for (size_t e = 0; e < members.size(); ++e) {
     const auto length = static_cast<int64_t>(members[e].size());
     if (length == 0) continue;
     const auto slice = [&](const Tensor& x) { return narrow(x, 0, first, length); };
     const WanTransformer& expert = *mixture.experts[e];
-    const Tensor predicted =
-        expert(slice(flow.noisy), slice(flow.timestep), expert.encode_text(slice(text.states), slice(text.count)));
-    losses.push_back({static_cast<int>(e), std::move(members[e]), flow_loss(predicted, slice(flow.target))});
+    const TextContext context = expert.encode_text(slice(text.states), slice(text.count));
+    slices_.push_back({static_cast<int>(e), std::move(members[e]), first,
+                       behind(cut_, expert.conditions(slice(noisy_).shape(), slice(flow.timestep), context))});
     first += length;
   }
-  return losses;
+  between_ = mixture.experts[slices_[0].expert]->between(noisy_.shape());
+}
+
+Tensor GatedBatch::forward(int stage, const Tensor& input) {
+  const Tensor& from = stage == 0 ? noisy_ : input;
+  std::vector<Tensor> outputs;
+  bool last = false;
+  for (const Slice& slice : slices_) {
+    const WanTransformer& expert = *mixture_.experts[slice.expert];
+    last = expert.stages().is_last(stage);
+    const Tensor out = expert.stage(stage, narrow(from, 0, slice.first, slice.size()), slice.conditions);
+    outputs.push_back(last ? flow_loss(out, narrow(target_, 0, slice.first, slice.size())) : out);
+  }
+  const Tensor all = outputs.size() == 1 ? outputs[0] : concat(outputs, 0);
+  if (!last) return all;
+  losses_ = all.detach();
+  return affine(all, weight_);
+}
+
+void GatedBatch::after_backward() { cut_.backward(); }
+
+std::vector<ExpertLoss> GatedBatch::by_expert(const Tensor& losses) const {
+  std::vector<ExpertLoss> result;
+  const std::vector<float> values = losses.to_vector();
+  for (const Slice& slice : slices_) {
+    const auto begin = values.begin() + slice.first;
+    result.push_back({slice.expert, slice.samples, {begin, begin + slice.size()}});
+  }
+  return result;
+}
+
+std::vector<ExpertLoss> GatedBatch::losses() {
+  if (slices_.empty()) return {};
+  const Stages& stages = mixture_.experts[slices_[0].expert]->stages();
+  return by_expert(relay(stages, between_, {between_[0]},
+                         [&](int stage, const Tensor& input) { return forward(stage, input); }));
+}
+
+std::vector<ExpertLoss> GatedBatch::losses_seen() const {
+  return losses_ ? by_expert(losses_) : std::vector<ExpertLoss>();
 }
 
 }  // namespace baton

@@ -4,9 +4,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/autograd/cut.h"
 #include "engine/diffusion/experts.h"
 #include "engine/models/text_encoder.h"
 #include "engine/models/wan_transformer.h"
+#include "engine/parallel/pipeline.h"
 #include "engine/train/denoiser_data.h"
 
 namespace baton {
@@ -30,10 +32,42 @@ struct NoisySample {
 struct ExpertLoss {
   int expert;
   std::vector<int64_t> samples;  // their indices in the batch, rising
-  Tensor loss;                   // [samples] mean squared error of the velocity of each; recorded
+  std::vector<float> losses;     // mean squared error of the velocity of each
 };
 
-// Hard gate: the batch is permuted by expert, and each expert that has samples runs once on its own slice.
-std::vector<ExpertLoss> mixture_losses(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed);
+// Hard gate: the batch is permuted by expert, and each expert that has samples runs once on its own slice. The texts
+// are encoded and the noise is drawn here; the experts' stages run when they are called.
+class GatedBatch : public StagedPass {
+ public:
+  // Gradients are those of `weight` times the sum of the losses.
+  GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed, float weight = 1);
+
+  Shape between() const override { return between_; }
+  Tensor forward(int stage, const Tensor& input) override;
+  void after_backward() override;  // takes the gradients on to what conditions the blocks, and to the text encoder
+
+  // All stages forward, without gradients. All ranks of the pipeline call it and have the result; of weight 1.
+  std::vector<ExpertLoss> losses();
+  // Of a pass in training, on the rank with the last stage; empty elsewhere.
+  std::vector<ExpertLoss> losses_seen() const;
+
+ private:
+  struct Slice {
+    int expert;
+    std::vector<int64_t> samples;
+    int64_t first;  // in the permuted batch
+    WanConditions conditions;
+    int64_t size() const { return std::ssize(samples); }
+  };
+  std::vector<ExpertLoss> by_expert(const Tensor& losses) const;
+
+  const Mixture& mixture_;
+  float weight_;
+  Tensor noisy_, target_;  // [B, C, F, h, w] f32
+  std::vector<Slice> slices_;
+  Shape between_{0};
+  Cut cut_;
+  Tensor losses_;  // [B], of the last stage
+};
 
 }  // namespace baton

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/core/error.h"
+#include "engine/io/json.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/shared_safetensors.h"
 
@@ -22,54 +24,80 @@ void copy_values(const Parameters& from, const Parameters& to) {
   }
 }
 
-// The parameters that are shared out over tp, or the others.
-Parameters select(const Parameters& parameters, bool sharded, const Group& tp) {
-  Parameters selected;
-  for (const Parameter& p : parameters)
-    if ((tp.size() > 1 && p.shard != Shard::whole) == sharded) selected.push_back(p);
-  return selected;
-}
-
-// The parameters that are in one of the two lists.
-Parameters in_order_of(const Parameters& all, const Parameters& some, const Parameters& others) {
-  std::set<std::string> names;
-  for (const Parameters* list : {&some, &others})
-    for (const Parameter& p : *list) names.insert(p.name);
-  Parameters result;
-  for (const Parameter& p : all)
-    if (names.contains(p.name)) result.push_back(p);
-  return result;
-}
-
 }  // namespace
 
+struct Trainee::Part {
+  Holding holding;
+  FlatParameters flat;
+};
+
 Trainee::Trainee(std::string name, const Parameters& parameters, const OptimizerConfig& config, DType compute,
-                 const Replicas& replicas)
+                 const Sharing& sharing)
     : name_(std::move(name)),
       parameters_(parameters),
-      tp_(*replicas.tp),
-      all_(*replicas.all),
-      whole_(select(parameters, false, tp_), *replicas.whole, replicas.zero_stage),
-      sharded_(select(parameters, true, tp_), *replicas.sharded, replicas.zero_stage),
-      optimizer_(in_order_of(parameters, whole_.owned(), sharded_.owned()), config, compute, tp_),
-      averaged_(config.ema > 0),
-      whole_is_first_(replicas.whole_is_first) {}
+      sharing_(sharing),
+      tp_(sharing.layout.on(Axis::tp)),
+      pp_(sharing.every_stage ? alone() : sharing.layout.on(Axis::pp)),
+      all_(sharing.every_group ? sharing.layout.everyone() : sharing.layout.expert_group()),
+      averaged_(config.ema > 0) {
+  make_parts(sharing.zero_stage);
+  optimizer_ = std::make_unique<Optimizer>(owned(), config, compute, tp_);
+}
+
+Trainee::~Trainee() = default;
+
+Holding Trainee::holding_of(const Parameter& p) const {
+  return {.shard = tp_.size() > 1 && p.shard != Shard::whole ? Shard::column : Shard::whole,
+          .every_stage = pp_.size() == 1 || p.every_stage,
+          .every_group = sharing_.every_group};
+}
+
+void Trainee::make_parts(int zero_stage) {
+  for (Shard shard : {Shard::whole, Shard::column})
+    for (bool every_stage : {true, false}) {
+      const Holding holding{shard, every_stage, sharing_.every_group};
+      Parameters held;
+      std::ranges::copy_if(parameters_, std::back_inserter(held),
+                           [&](const Parameter& p) { return holding_of(p) == holding; });
+      if (!held.empty())
+        parts_.push_back(
+            std::unique_ptr<Part>(new Part{holding, {held, sharing_.layout.replicas(holding), zero_stage}}));
+    }
+}
+
+// The parameters that this rank updates, in the network's order.
+Parameters Trainee::owned() const {
+  std::set<std::string> names;
+  for (const auto& part : parts_)
+    for (const Parameter& p : part->flat.owned()) names.insert(p.name);
+  Parameters owned;
+  std::ranges::copy_if(parameters_, std::back_inserter(owned),
+                       [&](const Parameter& p) { return names.contains(p.name); });
+  return owned;
+}
 
 void Trainee::expect_last_gradients() {
-  whole_.expect_last_gradients();
-  sharded_.expect_last_gradients();
+  for (const auto& part : parts_) part->flat.expect_last_gradients();
+}
+
+// Of all the network's gradients, on whatever ranks they are.
+double Trainee::norm() const {
+  double everywhere = 0, here = 0;  // sums of squares: of what every stage has, and of this stage
+  for (const auto& part : parts_) {
+    double sum = part->flat.sum_of_squares();
+    if (part->holding.shard != Shard::whole) tp_.all_reduce(values(std::span(&sum, 1))).wait();
+    (part->holding.every_stage ? everywhere : here) += sum;
+  }
+  pp_.all_reduce(values(std::span(&here, 1))).wait();
+  return std::sqrt(everywhere + here);
 }
 
 double Trainee::step(double lr_factor) {
-  whole_.finish_gradients();
-  sharded_.finish_gradients();
-  double sharded = sharded_.sum_of_squares();
-  tp_.all_reduce(values(std::span(&sharded, 1))).wait();
-  const double norm = std::sqrt(whole_.sum_of_squares() + sharded);
-  optimizer_.step(lr_factor, norm);
+  for (const auto& part : parts_) part->flat.finish_gradients();
+  const double norm = this->norm();
+  optimizer_->step(lr_factor, norm);
   for (Parameter& p : parameters_) p.value.clear_grad();
-  whole_.share_values();
-  sharded_.share_values();
+  for (const auto& part : parts_) part->flat.share_values();
   return norm;
 }
 
@@ -77,29 +105,29 @@ double Trainee::step(double lr_factor) {
 // one.
 Parameters Trainee::collect(const std::string& prefix, const Parameters& mine) const {
   std::map<std::string, Tensor> found;
-  for (const FlatParameters* part : {&whole_, &sharded_}) {
+  for (const auto& part : parts_) {
     std::vector<Tensor> owned;
-    for (const Parameter& p : part->owned()) {
+    for (const Parameter& p : part->flat.owned()) {
       const auto it = std::ranges::find(mine, prefix + p.name, &Parameter::name);
       owned.push_back(it != mine.end() ? it->value : Tensor::zeros(p.value.shape()));
     }
-    const std::vector<Tensor> all = part->collect(owned);
-    for (size_t i = 0; i < all.size(); ++i) found[part->parameters()[i].name] = all[i];
+    const std::vector<Tensor> all = part->flat.collect(owned);
+    for (size_t i = 0; i < all.size(); ++i) found[part->flat.parameters()[i].name] = all[i];
   }
   Parameters result;
   for (const Parameter& p : parameters_) result.push_back({prefix + p.name, found.at(p.name), p.shard, p.logical});
   return result;
 }
 
-Parameters Trainee::averages() const { return averaged_ ? collect("", optimizer_.averages()) : parameters_; }
+Parameters Trainee::averages() const { return averaged_ ? collect("", optimizer_->averages()) : parameters_; }
 
 Parameters Trainee::optimizer_state() const {
-  const Parameters mine = optimizer_.state();
+  const Parameters mine = optimizer_->state();
   Parameters state;
   for (const char* kind : {"exp_avg", "exp_avg_sq", "momentum"}) {
     const Parameters all = collect(std::string(kind) + ".", mine);
     for (size_t i = 0; i < all.size(); ++i)
-      if (optimizer_.keeps(kind, parameters_[i])) state.push_back(all[i]);
+      if (optimizer_->keeps(kind, parameters_[i])) state.push_back(all[i]);
   }
   state.push_back(mine.back());  // steps
   return state;
@@ -107,10 +135,23 @@ Parameters Trainee::optimizer_state() const {
 
 namespace {
 
-std::vector<TensorEntry> entries_of(const Parameters& parameters, const std::string& prefix = "") {
+std::vector<TensorEntry> entries_of(const Parameters& parameters) {
   std::vector<TensorEntry> entries;
-  for (const Parameter& p : parameters) entries.push_back({prefix + p.name, DType::f32, logical_shape(p)});
+  for (const Parameter& p : parameters) entries.push_back({p.name, DType::f32, logical_shape(p)});
   return entries;
+}
+
+// What any rank of the group has: stages of a pipeline have different tensors.
+std::vector<TensorEntry> of_all(const std::vector<TensorEntry>& mine, Group& group) {
+  if (group.size() == 1) return mine;
+  Json list = Json::array();
+  for (const TensorEntry& e : mine) list.push_back({e.name, static_cast<int>(e.dtype), e.shape});
+  std::vector<TensorEntry> all;
+  std::set<std::string> names;
+  for (const std::string& text : from_all(list.dump(), group))
+    for (const Json& e : Json::parse(text))
+      if (names.insert(e[0]).second) all.push_back({e[0], static_cast<DType>(e[1].get<int>()), e[2].get<Shape>()});
+  return all;
 }
 
 // Where this rank's share of a parameter lies in the whole.
@@ -130,7 +171,7 @@ std::vector<TensorEntry> Trainee::optimizer_entries() const {
   std::vector<TensorEntry> entries;
   for (const char* kind : {"exp_avg", "exp_avg_sq", "momentum"})
     for (const Parameter& p : parameters_)
-      if (optimizer_.keeps(kind, p))
+      if (optimizer_->keeps(kind, p))
         entries.push_back({fmt::format("{}.{}", kind, p.name), DType::f32, logical_shape(p)});
   entries.push_back({"steps", DType::i64, {1}});
   return entries;
@@ -142,11 +183,15 @@ bool Trainee::writes(const std::string& name) const {
   std::string parameter = name;
   for (const std::string kind : {"exp_avg.", "exp_avg_sq.", "momentum."})
     if (name.starts_with(kind)) parameter = name.substr(kind.size());
-  return sharded_.has(parameter) || (whole_is_first_ && whole_.has(parameter));
+  const bool has_whole = sharing_.layout.sequence_parallel() || tp_.rank() == 0;  // of several that hold the same
+  return std::ranges::any_of(parts_, [&](const auto& part) {
+    return part->flat.has(parameter) && (part->holding.shard != Shard::whole || has_whole);
+  });
 }
 
 // `mine`: what this rank has, each tensor a share of the whole like the parameter that it belongs to.
 void Trainee::write_shared(const Path& path, std::vector<TensorEntry> entries, const Parameters& mine) const {
+  entries = of_all(entries, pp_);
   std::optional<SharedSafetensors> file;
   if (all_.rank() == 0) file.emplace(path, entries, true);
   all_.barrier();
@@ -178,20 +223,20 @@ void Trainee::save(const Path& folder) const {
   if (all_.rank() == 0) std::filesystem::create_directory(own);
   all_.barrier();
   write_shared(own / "weights.safetensors", entries_of(parameters_), parameters_);
-  if (averaged_) write_shared(own / "ema.safetensors", entries_of(parameters_), optimizer_.averages());
-  write_shared(own / "optimizer.safetensors", optimizer_entries(), optimizer_.state());
+  if (averaged_) write_shared(own / "ema.safetensors", entries_of(parameters_), optimizer_->averages());
+  write_shared(own / "optimizer.safetensors", optimizer_entries(), optimizer_->state());
 }
 
 void Trainee::load(const Path& folder) {
   const Path own = folder / name_;
   read_shared(own / "weights.safetensors", parameters_);
-  if (averaged_) read_shared(own / "ema.safetensors", optimizer_.averages());
-  read_shared(own / "optimizer.safetensors", optimizer_.state());
+  if (averaged_) read_shared(own / "ema.safetensors", optimizer_->averages());
+  read_shared(own / "optimizer.safetensors", optimizer_->state());
 }
 
 void Trainee::take(const Parameters& averages, const Parameters& state) {
-  if (averaged_) copy_values(averages, optimizer_.averages());
-  copy_values(state, optimizer_.state());
+  if (averaged_) copy_values(averages, optimizer_->averages());
+  copy_values(state, optimizer_->state());
 }
 
 }  // namespace baton

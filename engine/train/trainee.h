@@ -1,21 +1,22 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "engine/io/file.h"
 #include "engine/io/safetensors_layout.h"
+#include "engine/parallel/layout.h"
 #include "engine/train/flat_parameters.h"
 #include "engine/train/optimizer.h"
 
 namespace baton {
 
-// Who else trains a network: the ranks that hold its parameters as this one does, for those that are whole on the ranks
-// of tp and those that are shared out over them; and how much of its state each keeps (engine/train/flat_parameters.h).
-struct Replicas {
-  Group *whole = &alone(), *sharded = &alone(), *tp = &alone();
-  Group* all = &alone();       // that hold the network or a share of it
-  bool whole_is_first = true;  // of several groups `whole` that hold the same, this one writes checkpoints
-  int zero_stage = 0;
+// Who else trains a network, and how much of its state each keeps.
+struct Sharing {
+  Layout layout;
+  bool every_stage = false;  // of the pipeline has all of it
+  bool every_group = false;  // of experts has it
+  int zero_stage = 0;        // engine/train/flat_parameters.h
 };
 
 // One network in training (an expert, a text encoder, an autoencoder): its parameters with their optimizer and moving
@@ -24,9 +25,11 @@ class Trainee {
  public:
   // `name` is its folder in checkpoints and exported models: "transformer_2".
   Trainee(std::string name, const Parameters& parameters, const OptimizerConfig& config, DType compute,
-          const Replicas& replicas = {});
+          const Sharing& sharing = {});
+  ~Trainee();
 
-  // The coming backward pass is the last of this step: its gradients may be summed over the replicas as they arrive.
+  // The coming backward pass of each parameter is the last of this step: gradients may be summed over the replicas as
+  // they arrive.
   void expect_last_gradients();
   // Applies and clears the gradients, summed over the replicas; returns their norm before clipping.
   double step(double lr_factor);
@@ -50,13 +53,19 @@ class Trainee {
   void write_shared(const Path& path, std::vector<TensorEntry> entries, const Parameters& mine) const;
   void read_shared(const Path& path, const Parameters& mine) const;
   bool writes(const std::string& name) const;
+  Holding holding_of(const Parameter& parameter) const;
+  void make_parts(int zero_stage);
+  Parameters owned() const;
+  double norm() const;
 
   std::string name_;
   Parameters parameters_;
-  Group &tp_, &all_;
-  FlatParameters whole_, sharded_;
-  Optimizer optimizer_;  // of the parameters that this rank updates
-  bool averaged_, whole_is_first_;
+  Sharing sharing_;
+  Group &tp_, &pp_, &all_;  // all: that hold the network or a share of it
+  struct Part;              // parameters that are held alike
+  std::vector<std::unique_ptr<Part>> parts_;
+  std::unique_ptr<Optimizer> optimizer_;  // of the parameters that this rank updates
+  bool averaged_;
 };
 
 }  // namespace baton

@@ -51,10 +51,8 @@ std::vector<double> validation_losses(const Mixture& mixture, const ValidationGr
   const auto total = static_cast<int64_t>(grid.samples.size());
   for (int64_t first = 0; first < total; first += batch) {
     const std::span slice(grid.samples.data() + first, std::min(batch, total - first));
-    for (const ExpertLoss& part : mixture_losses(mixture, slice, grid_seed)) {
-      const std::vector<float> values = part.loss.to_vector();
-      for (size_t i = 0; i < values.size(); ++i) losses[first + part.samples[i]] = values[i];
-    }
+    for (const ExpertLoss& part : GatedBatch(mixture, slice, grid_seed).losses())
+      for (size_t i = 0; i < part.losses.size(); ++i) losses[first + part.samples[i]] = part.losses[i];
   }
   return losses;
 }

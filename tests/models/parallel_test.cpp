@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/ops/elementwise.h"
-#include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
+#include "engine/parallel/pipeline.h"
 #include "tests/comm/on_ranks.h"
 #include "tests/models/tiny_models.h"
 #include "tests/ops/op_test.h"
@@ -23,37 +25,80 @@ struct Case {
   int64_t rows = 8, columns = 16;  // of the latents; a token is 2 x 2
   int64_t heads = 4;
   Recompute recompute = Recompute::off;
+  // of a pipeline
+  int64_t blocks = 2;
+  int passes = 1;
+  PipelineOrder order = PipelineOrder::one_f_one_b;
+  int pieces = 1;
 };
+
+Case pipeline(const char* mesh, int64_t blocks, int passes, PipelineOrder order = PipelineOrder::one_f_one_b,
+              int pieces = 1, bool sequence_parallel = false, Recompute recompute = Recompute::off) {
+  return {mesh, sequence_parallel, 8, 16, 4, recompute, blocks, passes, order, pieces};
+}
 
 void PrintTo(const Case& c, std::ostream* out) {
   *out << c.mesh << (c.sequence_parallel ? " +sp" : "") << " tokens " << c.rows * c.columns / 4 << " heads " << c.heads
-       << " recompute " << static_cast<int>(c.recompute);
+       << " recompute " << static_cast<int>(c.recompute) << " blocks " << c.blocks << " passes " << c.passes
+       << (c.order == PipelineOrder::gpipe ? " gpipe" : "") << " pieces " << c.pieces;
 }
 
 WanTransformerConfig config_of(const Case& c) {
   WanTransformerConfig config = test::tiny_transformer();
   config.num_attention_heads = c.heads;
   config.ffn_dim = 40;
+  config.num_layers = c.blocks;
   return config;
 }
 
+// Two items with their texts, through the stages; the loss is a mean over all passes.
+class Pass : public StagedPass {
+ public:
+  Pass(const WanTransformer& model, const Case& c, uint64_t number, const Tensor& states)
+      : model_(model),
+        latents_(random({2, 4, 1, c.rows, c.columns}, 100 + number)),
+        target_(random(latents_.shape(), 200 + number)),
+        weight_(1 / static_cast<float>(c.passes * target_.numel())) {
+    const Tensor count = Tensor::from(std::vector<float>{1, 1, 1, 1, 3, 1, 1, 0, 0, 1}, {2, 5});
+    const Tensor timestep = Tensor::from(std::vector<float>{900, 300}, {2});
+    given_ = behind(cut_, model.conditions(latents_.shape(), timestep, model.encode_text(states, count)));
+  }
+  Shape between() const override { return model_.between(latents_.shape()); }
+  Tensor forward(int stage, const Tensor& input) override {
+    const Tensor out = model_.stage(stage, stage == 0 ? latents_ : input, given_);
+    if (!model_.stages().is_last(stage)) return out;
+    out_ = out.detach();
+    return affine(square(out - target_), weight_);
+  }
+  void after_backward() override { cut_.backward(); }
+  const Tensor& out() const { return out_; }
+
+ private:
+  const WanTransformer& model_;
+  Tensor latents_, target_, out_;
+  float weight_;
+  Cut cut_;
+  WanConditions given_;
+};
+
 struct Outcome {
-  Tensor out, states_gradient;
+  std::vector<Tensor> outs;  // of the passes, where the last stage is
+  Tensor states_gradient;
   Parameters parameters;
 };
 
 Outcome train_step(const Case& c, const Layout& layout) {
-  const WanTransformerConfig config = config_of(c);
   RandomParameters source(3);
-  WanTransformer model(config, source, DType::f32, layout);
+  WanTransformer model(config_of(c), source, DType::f32, layout);
   model.set_recompute(c.recompute);
-  const Tensor latents = random({2, 4, 1, c.rows, c.columns}, 1), target = random(latents.shape(), 2);
   Tensor states = random({2, 5, 16}, 3);
   states.set_requires_grad(true);
-  const Tensor count = Tensor::from(std::vector<float>{1, 1, 1, 1, 3, 1, 1, 0, 0, 1}, {2, 5});
-  const Tensor out = model(latents, Tensor::from(std::vector<float>{900, 300}, {2}), model.encode_text(states, count));
-  backward(mean(square(out - target)));
-  return {out.detach(), states.grad(), model.parameters()};
+  std::vector<std::unique_ptr<StagedPass>> passes;
+  for (int i = 0; i < c.passes; ++i) passes.push_back(std::make_unique<Pass>(model, c, i, states));
+  run_pipeline(model.stages(), c.order, passes);
+  Outcome outcome{{}, states.grad(), model.parameters()};
+  for (const auto& pass : passes) outcome.outs.push_back(static_cast<const Pass&>(*pass).out());
+  return outcome;
 }
 
 Tensor summed(const Tensor& x, Group& group) {
@@ -67,21 +112,26 @@ class ParallelDenoiser : public testing::TestWithParam<Case> {};
 TEST_P(ParallelDenoiser, HasTheOutputAndGradientsOfOneRank) {
   const Case c = GetParam();
   const Outcome one = train_step(c, {});
+  std::map<std::string, const Parameter*> whole;
+  for (const Parameter& p : one.parameters) whole[p.name] = &p;
   const MeshSpec spec = parse_mesh(c.mesh);
   test::on_ranks(spec.ranks(), [&](Group& world) {
-    const Layout layout(world, Mesh(spec, world.size(), {}), c.sequence_parallel);
+    const Layout layout(world, Mesh(spec, world.size(), {}), c.sequence_parallel, c.pieces);
     const Outcome mine = train_step(c, layout);
-    expect_close(mine.out, one.out.to_vector(), 1e-5, "out");
-    expect_close(summed(mine.states_gradient, layout.replicas(Shard::whole)), one.states_gradient.to_vector(), 1e-5,
-                 "text states");
-    ASSERT_EQ(mine.parameters.size(), one.parameters.size());
-    for (size_t i = 0; i < one.parameters.size(); ++i) {
-      const Parameter &p = mine.parameters[i], &whole = one.parameters[i];
-      const Tensor expected = share_of(whole.value.grad(), p.shard, layout.on(Axis::tp));
+    const Group& pp = layout.on(Axis::pp);
+    for (int i = 0; i < c.passes; ++i) {
+      ASSERT_EQ(mine.outs[i].defined(), pp.rank() == pp.size() - 1);
+      if (mine.outs[i]) expect_close(mine.outs[i], one.outs[i].to_vector(), 1e-5, "out");
+    }
+    expect_close(summed(mine.states_gradient, layout.replicas({.every_stage = true})), one.states_gradient.to_vector(),
+                 1e-5, "text states");
+    ASSERT_TRUE(pp.size() > 1 || mine.parameters.size() == one.parameters.size());
+    for (const Parameter& p : mine.parameters) {
+      const Tensor expected = share_of(whole.at(p.name)->value.grad(), p.shard, layout.on(Axis::tp));
       ASSERT_TRUE(p.value.grad()) << p.name;
       // A single token attends to itself whatever its query and key: their gradients are zero but for rounding.
-      expect_close(summed(p.value.grad(), layout.replicas(p.shard)).to_vector(), expected.to_vector(), 1e-5,
-                   p.name.c_str(), 1e-4);
+      expect_close(summed(p.value.grad(), layout.replicas({.shard = p.shard, .every_stage = p.every_stage})).to_vector(),
+                   expected.to_vector(), 1e-5, p.name.c_str(), 1e-4);
     }
   });
 }
@@ -103,6 +153,17 @@ INSTANTIATE_TEST_SUITE_P(Recomputation, ParallelDenoiser,
                                          Case{"tp=2", true, 8, 16, 4, Recompute::full},
                                          Case{"ring=2,ulysses=2", false, 8, 16, 4, Recompute::selective},
                                          Case{"ring=2,ulysses=2", false, 8, 16, 4, Recompute::full}));
+
+constexpr auto f1b1 = PipelineOrder::one_f_one_b;
+INSTANTIATE_TEST_SUITE_P(
+    Pipelines, ParallelDenoiser,
+    testing::Values(pipeline("pp=2", 2, 1), pipeline("pp=2", 3, 4), pipeline("pp=2", 2, 3, PipelineOrder::gpipe),
+                    pipeline("pp=4", 5, 6), pipeline("pp=4", 4, 4, PipelineOrder::gpipe),
+                    pipeline("pp=2", 4, 4, f1b1, 2), pipeline("pp=2", 7, 3, f1b1, 3), pipeline("pp=3", 6, 5, f1b1, 2),
+                    pipeline("pp=4", 8, 6, f1b1, 2), pipeline("pp=2,tp=2", 4, 3, f1b1, 2, true),
+                    pipeline("pp=2,ring=2", 2, 2), pipeline("pp=2,ulysses=2,tp=2", 2, 3, f1b1, 1, true),
+                    pipeline("pp=2", 4, 3, f1b1, 2, false, Recompute::full),
+                    pipeline("pp=2,tp=2", 2, 2, f1b1, 1, true, Recompute::selective)));
 
 // Bytes that this rank sent on an axis, by kind of collective.
 double sent(const Group& world, const std::string& axis, const std::string& kind) {

@@ -96,7 +96,7 @@ TEST(Plan, OptionsThatDoNotGoTogetherAreRefused) {
   config.micro_batch = 3;
   message(config, "cannot be divided into dp=1 times --micro-batch 3");
   config = gpt3();
-  config.order = PlannedOrder::gpipe;
+  config.order = PipelineOrder::gpipe;
   message(config, "leave --interleave out");
   for (const auto& [mesh, text] : {std::pair{"tp=7,pp=8,dp=1", "heads=96 cannot be shared by tp=7"},
                                    {"tp=8,pp=7,dp=1", "layers=96 cannot be divided into pp=7"},

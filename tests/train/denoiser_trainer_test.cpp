@@ -114,17 +114,14 @@ TEST(DenoiserTrainer, HardGateIsEachSampleAlone) {
     return all;
   };
   const auto train_on = [&](std::span<const NoisySample> samples, std::vector<float>& losses) {
-    std::vector<Tensor> outputs, gradients;
+    GatedBatch pass(mixture, samples, 9, 1.0f / 7);
+    backward(pass.forward(0, {}));
+    pass.after_backward();
     std::vector<std::pair<int64_t, float>> found;
-    for (const ExpertLoss& part : mixture_losses(mixture, samples, 9)) {
-      const auto values = part.loss.to_vector();
-      for (size_t i = 0; i < values.size(); ++i) found.emplace_back(part.samples[i], values[i]);
-      outputs.push_back(part.loss);
-      gradients.push_back(Tensor::full(part.loss.shape(), 1.0f / 7));
-    }
+    for (const ExpertLoss& part : pass.losses_seen())
+      for (size_t i = 0; i < part.losses.size(); ++i) found.emplace_back(part.samples[i], part.losses[i]);
     std::sort(found.begin(), found.end());
     for (const auto& [index, value] : found) losses.push_back(value);
-    backward(outputs, gradients);
   };
 
   std::vector<float> together, alone;

@@ -22,11 +22,19 @@ struct Case {
   bool sequence_parallel = false;
   int64_t batch = 8;
   int64_t micro_batch = 0;
+  // of a pipeline
+  PipelineOrder order = PipelineOrder::one_f_one_b;
+  int pieces = 1;
 };
+
+Case pipeline(const char* mesh, int64_t micro_batch, PipelineOrder order = PipelineOrder::one_f_one_b, int pieces = 1,
+              int zero = 0, bool sequence_parallel = false) {
+  return {mesh, zero, sequence_parallel, 8, micro_batch, order, pieces};
+}
 
 void PrintTo(const Case& c, std::ostream* out) {
   *out << c.mesh << " zero " << c.zero << (c.sequence_parallel ? " +sp" : "") << " batch " << c.batch << " micro "
-       << c.micro_batch;
+       << c.micro_batch << (c.order == PipelineOrder::gpipe ? " gpipe" : "") << " pieces " << c.pieces;
 }
 
 TrainConfig config_of(const Case& c) {
@@ -34,6 +42,8 @@ TrainConfig config_of(const Case& c) {
   config.batch = c.batch;
   config.micro_batch = c.micro_batch;
   config.zero = c.zero;
+  config.pipeline = c.order;
+  config.denoiser.transformer.num_layers = 4;
   return config;
 }
 
@@ -64,9 +74,8 @@ Outcome ten_steps(const Case& c, const Layout& layout) {
 
 void expect_same(const Parameters& mine, const Parameters& one, const Group& tp) {
   if (mine.empty()) return;
-  ASSERT_EQ(mine.size(), one.size());
-  for (size_t i = 0; i < one.size(); ++i)
-    expect_close(mine[i].value, share_of(one[i].value, mine[i].shard, tp).to_vector(), 1e-4, one[i].name.c_str());
+  for (const Parameter& p : mine)
+    expect_close(p.value, share_of(find(one, p.name), p.shard, tp).to_vector(), 1e-4, p.name.c_str());
 }
 
 class ParallelTraining : public testing::TestWithParam<Case> {};
@@ -77,7 +86,7 @@ TEST_P(ParallelTraining, IsTrainingOnOneRank) {
   const MeshSpec spec = parse_mesh(c.mesh);
   test::on_ranks(spec.ranks(), [&](Group& world) {
     const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
-                        c.sequence_parallel);
+                        c.sequence_parallel, c.pieces);
     const Outcome mine = ten_steps(c, layout);
     for (size_t i = 0; i < one.losses.size(); ++i) {
       EXPECT_NEAR(mine.losses[i] / one.losses[i], 1, 1e-4) << "step " << i;
@@ -100,6 +109,14 @@ INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
                                          Case{"ep=1:2"}, Case{"ep=2:1", 1}, Case{"ep=1:2,tp=2", 2, true},
                                          Case{"ep=2,ulysses=2"}));
 
+constexpr auto f1b1 = PipelineOrder::one_f_one_b;
+INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelTraining,
+                         testing::Values(pipeline("pp=2", 2), pipeline("pp=2", 4, PipelineOrder::gpipe),
+                                         pipeline("pp=4", 2), pipeline("pp=2", 2, f1b1, 2),
+                                         pipeline("pp=2,dp=2", 4, f1b1, 1, 2), pipeline("pp=2,tp=2", 4, f1b1, 2, 1, true),
+                                         pipeline("pp=2,dp=2,tp=2", 4, f1b1, 1, 2), pipeline("ep=2,pp=2", 1),
+                                         pipeline("ep=1:2,pp=2", 4, f1b1, 2, 2)));
+
 std::map<std::string, std::string> bytes_of(const Path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
@@ -115,7 +132,7 @@ void train(const Case& c, int64_t begin, int64_t end, const Path& from, const Js
   const MeshSpec spec = parse_mesh(c.mesh);
   run_ranks(spec.ranks(), {}, [&](Group& world) {
     const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
-                        c.sequence_parallel);
+                        c.sequence_parallel, c.pieces);
     RandomLatents data;
     DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
     if (!from.empty()) trainer.load(from, state);
@@ -153,7 +170,9 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{Case{"ulysses=2", 1}, Case{"ring=3", 2}},
                     std::pair{Case{"ring=2,tp=2", 2, true}, Case{"dp=2", 0}},
                     std::pair{Case{"dp=2", 2}, Case{"ep=2:1", 2}},
-                    std::pair{Case{"ulysses=2,tp=2", 1}, Case{"ulysses=4", 2}}));
+                    std::pair{Case{"ulysses=2,tp=2", 1}, Case{"ulysses=4", 2}},
+                    std::pair{pipeline("pp=2", 4), Case{"dp=2", 2}},
+                    std::pair{pipeline("pp=2,tp=2", 2, f1b1, 2, 2, true), pipeline("ep=2,pp=2", 4, f1b1, 1, 1)}));
 
 }  // namespace
 }  // namespace baton
