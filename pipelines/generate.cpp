@@ -9,6 +9,7 @@
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/diffusion/guidance.h"
 #include "engine/diffusion/objective.h"
 #include "engine/io/image.h"
 #include "engine/io/tensor_store.h"
@@ -16,6 +17,7 @@
 #include "pipelines/draw_plan.h"
 #include "pipelines/picture_file.h"
 #include "pipelines/ranks.h"
+#include "pipelines/relay.h"
 
 namespace baton {
 
@@ -76,7 +78,10 @@ class Generation {
         layout_(layout),
         model_(config_.model),
         plan_(make_draw_plan(config_, model_)),
-        engine_(model_, runtime.compute, config_.count > config_.batch, layout) {
+        engine_(model_, runtime.compute, config_.count > config_.batch, layout),
+        relay_(layout, plan_.steps, model_.experts()) {
+    check(config_.latents_out.empty() || relay_.last_replicas() == 1,
+          "latents_out: one replica must see all pictures; leave dp out of the mesh");
     if (!config_.prompt_file.empty()) config_.prompt = read_file(config_.prompt_file, 1 << 20);
     config_.prompt_file.clear();
   }
@@ -92,20 +97,26 @@ class Generation {
     const auto encode_start = Clock::now();
     texts_ = engine_.encode({config_.prompt, config_.negative});
     seconds_.encode = seconds_since(encode_start) / static_cast<double>(config_.count);
-    const Group& replicas = layout_.on(Axis::dp);
-    const int64_t batches = (config_.count + config_.batch - 1) / config_.batch;
-    const int64_t mine = (batches - replicas.rank() + replicas.size() - 1) / replicas.size();
-    Progress progress(layout_.rank() == 0 ? runtime_.progress : ProgressMode::none, "generate",
-                      std::ssize(plan_.steps) * mine);
-    for (int64_t batch = replicas.rank(); batch < batches; batch += replicas.size()) {
-      if (stopped()) return exit_interrupted;
-      const int64_t first = batch * config_.batch;
-      draw_batch(first, std::min(config_.batch, config_.count - first), progress);
-    }
-    return exit_done;
+    const int code = draw_my_batches();
+    const std::string idle = relay_.idle_report();
+    if (layout_.rank() == 0 && !idle.empty()) spdlog::info("{}", idle);
+    return code;
   }
 
  private:
+  int draw_my_batches() {
+    const int64_t steps = static_cast<int64_t>(relay_.end() - relay_.begin()), stride = relay_.batch_stride();
+    const int64_t batches = steps == 0 ? 0 : (config_.count + config_.batch - 1) / config_.batch;
+    const int64_t mine = (batches - relay_.first_batch() + stride - 1) / stride;
+    Progress progress(layout_.rank() == 0 ? runtime_.progress : ProgressMode::none, "generate", steps * mine);
+    bool drawing = true;
+    for (int64_t batch = relay_.first_batch(); batch < batches; batch += stride) {
+      drawing = drawing && draw_batch(batch, progress);
+      if (!drawing && !relay_.is_last()) relay_.call_off(batch);
+    }
+    return drawing ? exit_done : exit_interrupted;
+  }
+
   // Ctrl-C as the first rank of the replica sees it: all must agree.
   bool stopped() {
     int64_t stop = runtime_.stop;
@@ -113,20 +124,37 @@ class Generation {
     return stop != 0;
   }
 
-  void draw_batch(int64_t first, int64_t size, Progress& progress) {
+  // False if the run was stopped.
+  bool draw_batch(int64_t batch, Progress& progress) {
+    const int64_t first = batch * config_.batch, size = std::min(config_.batch, config_.count - first);
     layout_.everyone().set_step(first);
     std::vector<PictureRequest> pictures;
     for (int64_t i = 0; i < size; ++i) pictures.push_back({0, 1, static_cast<uint64_t>(config_.seed + first + i)});
-    Tensor latents = engine_.noise(plan_, pictures);
-    if (init_) latents = noised(expand(init_, latents.shape()), latents, plan_.steps[0].sigma);
-    engine_.load(plan_.steps[0].expert);
+    engine_.load(plan_.steps[relay_.begin()].expert);
+    std::optional<Trajectory> run = relay_.is_first() ? start(pictures) : relay_.receive(batch, shape_of(pictures));
+    if (!run) return false;
     const auto denoise_start = Clock::now();
     if (seconds_.start_to_first_step == 0) seconds_.start_to_first_step = seconds_since(start_);
-    latents = engine_.denoise(plan_, texts_, pictures, latents, [&](const Step& step) {
+    engine_.denoise(plan_, texts_, pictures, *run, relay_.end(), [&](const Step& step) {
       progress.update(++steps_done_, {{"step", step.index + 1.0}, {"expert", step.expert}});
     });
     seconds_.denoise = seconds_since(denoise_start) / static_cast<double>(size);
-    if (layout_.replica().rank() == 0) finish_batch(first, latents);
+    if (!relay_.is_last())
+      relay_.hand_over(batch, *run);
+    else if (layout_.replica().rank() == 0)
+      finish_batch(first, run->latents);
+    return true;
+  }
+
+  std::optional<Trajectory> start(const std::vector<PictureRequest>& pictures) {
+    if (stopped()) return std::nullopt;
+    Tensor latents = engine_.noise(plan_, pictures);
+    if (init_) latents = noised(expand(init_, latents.shape()), latents, plan_.steps[0].sigma);
+    return Trajectory{latents, {}, 0};
+  }
+
+  Shape shape_of(const std::vector<PictureRequest>& pictures) const {
+    return engine_.latents_shape(plan_, std::ssize(pictures));
   }
 
   void finish_batch(int64_t first, const Tensor& latents) {
@@ -207,6 +235,7 @@ class Generation {
   PipelineDirectory model_;
   DrawPlan plan_;
   TextToImage engine_;
+  Relay relay_;
   TextStates texts_;
   Tensor init_;  // latents of the start image, [1, C, 1, h, w]
   std::vector<Tensor> all_latents_;
@@ -226,16 +255,21 @@ std::string default_model() {
   fail("no model: give --model FOLDER or set BATON_MODEL");
 }
 
+// Forward passes that each expert has to do for a picture.
+static std::vector<double> loads_of_experts(GenerateConfig config) {
+  const PipelineDirectory model(config.model);
+  const DrawPlan plan = make_draw_plan(config, model);
+  std::vector<double> loads(model.experts());
+  for (const Step& step : plan.steps) loads[step.expert] += guided(step.guidance) ? 2 : 1;
+  return loads;
+}
+
 int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
-  const MeshSpec mesh = parse_mesh(runtime.parallel.mesh);
-  check(mesh.size(Axis::ep) == 1 && mesh.size(Axis::pp) == 1, "generate: axes ep and pp are for training");
-  check(config.latents_out.empty() || count_ranks(runtime.parallel) == mesh.cell(),
-        "latents_out: with one replica only; leave dp out of the mesh");
   std::atomic<int> code = exit_done;
-  on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {
+  on_ranks(runtime.parallel, runtime, loads_of_experts(config), [&](const Layout& layout) {
     if (const int mine = Generation(config, runtime, layout).run(); mine != exit_done) code = mine;
   });
   return code;

@@ -34,8 +34,9 @@ struct TextToImage::Conversation {
       for (const PictureRequest& p : pictures) rows.push_back(static_cast<int32_t>(p.negative));
     const Tensor index = Tensor::from_ids(rows, {static_cast<int64_t>(rows.size())});
     context = model.encode_text(texts.states, texts.count);  // each text once, whatever the number of pictures
-    for (Tensor& key : context.key) key = gather_rows(key, index);
-    for (Tensor& value : context.value) value = gather_rows(value, index);
+    for (std::vector<Tensor>* of_blocks : {&context.key, &context.value})
+      for (Tensor& x : *of_blocks)
+        if (x) x = gather_rows(x, index);  // else another pipeline stage has the block
     context.count = gather_rows(context.count, index);
     expert = by;
     guided = with_guidance;
@@ -68,11 +69,14 @@ TextStates TextToImage::encode(const std::vector<std::string>& texts) const {
   return PromptEncoder(model_, compute_).encode(texts);
 }
 
-Tensor TextToImage::noise(const DrawPlan& plan, const std::vector<PictureRequest>& pictures) const {
+Shape TextToImage::latents_shape(const DrawPlan& plan, int64_t pictures) const {
   const WanVaeConfig& vae = model_.vae_config();
-  const int64_t batch = static_cast<int64_t>(pictures.size());
-  const Tensor latents = Tensor::empty(
-      {batch, vae.z_dim, 1, plan.height / vae.scale_factor_spatial, plan.width / vae.scale_factor_spatial});
+  return {pictures, vae.z_dim, 1, plan.height / vae.scale_factor_spatial, plan.width / vae.scale_factor_spatial};
+}
+
+Tensor TextToImage::noise(const DrawPlan& plan, const std::vector<PictureRequest>& pictures) const {
+  const int64_t batch = std::ssize(pictures);
+  const Tensor latents = Tensor::empty(latents_shape(plan, batch));
   const int64_t each = latents.numel() / batch;
   for (int64_t i = 0; i < batch; ++i) {
     const std::span<float> own(latents.data<float>() + i * each, each);
@@ -84,12 +88,12 @@ Tensor TextToImage::noise(const DrawPlan& plan, const std::vector<PictureRequest
   return latents;
 }
 
-Tensor TextToImage::denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
-                            Tensor latents, const AfterStep& after_step) {
+void TextToImage::denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
+                          Trajectory& run, size_t end, const AfterStep& after_step) {
   NoGrad off;
   Group& cfg = layout_.on(Axis::cfg);
   Conversation conversation{texts, pictures, cfg};
-  const int64_t batch = latents.dim(0);
+  const int64_t batch = run.latents.dim(0);
   const auto velocity = [&](const Tensor& x, const Step& step) {
     WanTransformer& expert = experts_.get(step.expert);
     const bool with_guidance = guided(step.guidance);
@@ -103,10 +107,10 @@ Tensor TextToImage::denoise(const DrawPlan& plan, const TextStates& texts, const
   };
   const auto prefetch_and_report = [&](const Step& step, const Tensor&) {
     const size_t next = static_cast<size_t>(&step - plan.steps.data()) + 2;
-    if (next < plan.steps.size() && plan.steps[next].expert != step.expert) experts_.prefetch(plan.steps[next].expert);
+    if (next < end && plan.steps[next].expert != step.expert) experts_.prefetch(plan.steps[next].expert);
     after_step(step);
   };
-  return sample(plan.sampler, plan.steps, std::move(latents), velocity, prefetch_and_report);
+  sample(plan.sampler, plan.steps, run, end, velocity, prefetch_and_report);
 }
 
 const WanVae& TextToImage::vae() {

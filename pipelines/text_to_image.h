@@ -37,17 +37,18 @@ class TextToImage {
 
   TextStates encode(const std::vector<std::string>& texts) const;
 
-  // Noise of the latents [B, C, 1, h, w], picture by picture: a picture depends on its own seed alone.
+  Shape latents_shape(const DrawPlan& plan, int64_t pictures) const;  // [B, C, 1, h, w]
+  // Noise of the latents, picture by picture: a picture depends on its own seed alone.
   Tensor noise(const DrawPlan& plan, const std::vector<PictureRequest>& pictures) const;
 
   // Loads an expert now; denoise() otherwise does when it comes to it.
   void load(int expert) { experts_.get(expert); }
 
   using AfterStep = std::function<void(const Step&)>;
-  // From latents at plan.steps[0].sigma to clean ones. Throws RunError naming step, expert and first bad layer if a
-  // value is not finite.
-  Tensor denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
-                 Tensor latents, const AfterStep& after_step);
+  // Takes a run up to step `end` of the plan, where latents are clean after the last. Throws RunError naming step,
+  // expert and first bad layer if a value is not finite.
+  void denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
+               Trajectory& run, size_t end, const AfterStep& after_step);
 
   // Clean latents of the denoiser -> pictures [B, 3, 1, H, W] in [0, 1].
   Tensor decode(const Tensor& latents, int64_t tile);

@@ -10,7 +10,8 @@ void visit(ConfigVisitor& v, ParallelConfig& c) {
     {0, 4096});
   v("mesh", c.mesh, "how the ranks work together: AXIS=SIZE,… of ep, pp, dp, cfg, ring, ulysses, tp; empty: dp");
   v("sequence_parallel", c.sequence_parallel, "with tp: ranks hold a share of the tokens between its matrices");
-  v("interleave", c.interleave, "with pp: pieces of the stack of blocks that each rank holds; above 1 it idles less", {1, 256});
+  v("interleave", c.interleave, "with pp: pieces of the stack of blocks that each rank holds; above 1 it idles less",
+    {1, 256});
   v("profile", c.profile, "print at the end what the first rank sent, by axis");
 }
 

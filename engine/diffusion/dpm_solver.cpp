@@ -33,6 +33,11 @@ class DpmSolver : public Sampler {
     return combine(terms);
   }
 
+  std::vector<Tensor> history() const override { return {before_->clean}; }
+  void recall(std::vector<Tensor> history, std::span<const Step> steps, size_t i) override {
+    before_ = {steps[i - 1].sigma, history[0]};
+  }
+
  private:
   int order_;
   bool midpoint_;

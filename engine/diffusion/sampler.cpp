@@ -110,16 +110,28 @@ Prediction predict(const Tensor& latents, const Step& step, const Denoiser& deno
 
 double log_snr(double sigma) { return std::log(1 - sigma) - std::log(sigma); }
 
-Tensor sample(const SamplerConfig& config, std::span<const Step> steps, Tensor latents, const Denoiser& denoise,
-              const std::function<void(const Step&, const Tensor&)>& after_step) {
+void Sampler::recall(std::vector<Tensor> history, std::span<const Step>, size_t) {
+  check(history.empty(), "sampler: {} tensors of history for a solver that keeps none", history.size());
+}
+
+void sample(const SamplerConfig& config, std::span<const Step> steps, Trajectory& run, size_t end,
+            const Denoiser& denoise, const std::function<void(const Step&, const Tensor&)>& after_step) {
   const NoGrad no_grad;
   const std::unique_ptr<Sampler> sampler = make_sampler(config);
+  if (run.next > 0) sampler->recall(std::move(run.history), steps, run.next);
   const Denoiser checked_denoise = [&denoise](const Tensor& x, const Step& step) { return checked(denoise, x, step); };
-  for (size_t i = 0; i < steps.size(); ++i) {
-    latents = sampler->advance(latents, steps, i, checked_denoise);
-    if (after_step) after_step(steps[i], latents);
+  for (; run.next < end; ++run.next) {
+    run.latents = sampler->advance(run.latents, steps, run.next, checked_denoise);
+    if (after_step) after_step(steps[run.next], run.latents);
   }
-  return latents;
+  run.history = sampler->history();
+}
+
+Tensor sample(const SamplerConfig& config, std::span<const Step> steps, Tensor latents, const Denoiser& denoise,
+              const std::function<void(const Step&, const Tensor&)>& after_step) {
+  Trajectory run{std::move(latents), {}, 0};
+  sample(config, steps, run, steps.size(), denoise, after_step);
+  return run.latents;
 }
 
 }  // namespace baton

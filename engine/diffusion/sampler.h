@@ -59,12 +59,25 @@ class Sampler {
   virtual ~Sampler() = default;
   // From the latents at steps[i].sigma to those at steps[i].sigma_next. Called for i = 0, 1, …
   virtual Tensor advance(const Tensor& latents, std::span<const Step> steps, size_t i, const Denoiser& denoise) = 0;
+  // What the next step reads of earlier ones, each shaped like the latents; and the same given to a fresh solver, which
+  // goes on with step i.
+  virtual std::vector<Tensor> history() const { return {}; }
+  virtual void recall(std::vector<Tensor> history, std::span<const Step> steps, size_t i);
 };
 std::unique_ptr<Sampler> make_sampler(const SamplerConfig& config);
 
-// From latents at steps[0].sigma (pure noise, or a noised image) to clean ones. `after_step` sees the latents that each
-// step leads to. Throws RunError naming step and expert when the denoiser gives a value that is not finite. Nothing is
-// recorded.
+// A run between two steps: what one needs to go on with it, here or elsewhere.
+struct Trajectory {
+  Tensor latents;
+  std::vector<Tensor> history;  // of the solver
+  size_t next = 0;              // step
+};
+
+// Takes a run up to step `end`. `after_step` sees the latents that each step leads to. Throws RunError naming step and
+// expert when the denoiser gives a value that is not finite. Nothing is recorded.
+void sample(const SamplerConfig& config, std::span<const Step> steps, Trajectory& run, size_t end,
+            const Denoiser& denoise, const std::function<void(const Step&, const Tensor&)>& after_step = {});
+// The whole run: from latents at steps[0].sigma (pure noise, or a noised image) to clean ones.
 Tensor sample(const SamplerConfig& config, std::span<const Step> steps, Tensor latents, const Denoiser& denoise,
               const std::function<void(const Step&, const Tensor&)>& after_step = {});
 

@@ -40,13 +40,29 @@ class UniPC : public Sampler {
     history_.push_back(now);
     if (static_cast<int>(history_.size()) > max_order_) history_.erase(history_.begin());
     before_ = here;
-    // Orders rise as the history fills and fall towards the end (lower_order_final): the last step, to a log-SNR of
-    // infinity, is of order 1.
-    order_ = static_cast<int>(std::min(history_.size(), steps.size() - i));
+    order_ = order_of(steps, i);
     return step_to(steps[i].sigma_next, here, order_, {});
   }
 
+  std::vector<Tensor> history() const override {
+    std::vector<Tensor> tensors{before_};
+    for (const Prediction& p : history_) tensors.push_back(p.clean);
+    return tensors;
+  }
+
+  void recall(std::vector<Tensor> history, std::span<const Step> steps, size_t i) override {
+    before_ = history[0];
+    for (size_t k = 1; k < history.size(); ++k) history_.push_back({steps[i - history.size() + k].sigma, history[k]});
+    order_ = order_of(steps, i - 1);
+  }
+
  private:
+  // Orders rise as the history fills and fall towards the end (lower_order_final): the last step, to a log-SNR of
+  // infinity, is of order 1.
+  int order_of(std::span<const Step> steps, size_t i) const {
+    return static_cast<int>(std::min(history_.size(), steps.size() - i));
+  }
+
   // From `x`, at the noise level of the newest entry of history_, to `sigma`. `arrival`: the prediction made there, for
   // the corrector.
   Tensor step_to(double sigma, const Tensor& x, int order, const Tensor& arrival) const {

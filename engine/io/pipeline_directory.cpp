@@ -139,7 +139,7 @@ std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType
   TensorStore store(expert_folder(expert));
   StoredParameters parameters(store);
   auto model = std::make_unique<WanTransformer>(expert_configs_[expert], parameters, compute, layout);
-  parameters.finish();
+  if (model->stages().ranks() == 1) parameters.finish();  // else other stages have the rest
   model->prepare();
   store.release_pages();  // packed weights are not read again
   return model;

@@ -285,9 +285,8 @@ Tensor WanTransformer::operator()(const Tensor& latents, const Tensor& timestep,
   const WanConditions given = conditions(latents.shape(), timestep, text);
   Shape velocity = latents.shape();
   velocity[1] = config_.out_channels;
-  return relay(stages_, between(latents.shape()), velocity, [&](int index, const Tensor& states) {
-    return stage(index, index == 0 ? latents : states, given);
-  });
+  return relay(stages_, between(latents.shape()), velocity,
+               [&](int index, const Tensor& states) { return stage(index, index == 0 ? latents : states, given); });
 }
 
 }  // namespace baton

@@ -29,8 +29,8 @@ class Layout {
   // `pieces`: pieces of the stack of blocks that each rank of pp holds (engine/parallel/stages.h).
   Layout(Group& world, const Mesh& mesh, bool sequence_parallel, int pieces = 1);
 
-  Group& on(Axis axis) const;   // not ep: see expert_group()
-  Group& backward_pp() const;   // the ranks of axis pp once more, for messages that must not wait behind the others
+  Group& on(Axis axis) const;  // not ep: see expert_group()
+  Group& backward_pp() const;  // the ranks of axis pp once more, for messages that must not wait behind the others
   bool sequence_parallel() const;
   int pieces() const;
   // Ranks that hold the same parameter and give it gradients from different samples, tokens or stages: its gradient is

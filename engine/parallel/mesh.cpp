@@ -139,6 +139,8 @@ int Mesh::first_rank(int group) const {
   return spec_.cell() * std::accumulate(replicas_.begin(), replicas_.begin() + group, 0);
 }
 
+int Mesh::first_rank(int group, int replica) const { return first_rank(group) + replica * stride(Axis::dp, group); }
+
 int Mesh::group_of(int rank) const {
   int group = 0;
   while (first_rank(group + 1) <= rank) ++group;

@@ -49,6 +49,7 @@ class Mesh {
   int size(Axis axis, int rank) const;                            // dp: of this rank's expert group
   int coordinate(Axis axis, int rank) const;                      // in [0, size)
   const std::vector<int>& replicas() const { return replicas_; }  // of each expert group
+  int first_rank(int group, int replica) const;                   // of a replica
   // The ranks, rising, that share all coordinates of `rank` but those on `axes`. Axis ep is not among them: its groups
   // differ in size.
   std::vector<int> peers(int rank, std::initializer_list<Axis> axes) const;

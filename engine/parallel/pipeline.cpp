@@ -114,8 +114,8 @@ std::vector<PipelineTask> pipeline_tasks(PipelineOrder order, int ranks, int ran
 
 void run_pipeline(const Stages& stages, PipelineOrder order, std::span<const std::unique_ptr<StagedPass>> passes) {
   Pipeline pipeline(stages, passes);
-  for (const PipelineTask& task : pipeline_tasks(order, stages.ranks(), stages.forward().rank(), stages.pieces(),
-                                                 static_cast<int>(passes.size())))
+  for (const PipelineTask& task :
+       pipeline_tasks(order, stages.ranks(), stages.forward().rank(), stages.pieces(), static_cast<int>(passes.size())))
     pipeline.run(task);
 }
 

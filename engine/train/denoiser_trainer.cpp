@@ -182,8 +182,8 @@ std::vector<NoisySample> DenoiserTrainer::my_samples(int64_t first, int64_t end,
   return samples;
 }
 
-// The loss of a micro-batch on its way through the stages. Texts and noise are made when the first of this rank's stages
-// needs them, and let go after its last, so that few micro-batches are in memory at a time.
+// The loss of a micro-batch on its way through the stages. Texts and noise are made when the first of this rank's
+// stages needs them, and let go after its last, so that few micro-batches are in memory at a time.
 class DenoiserTrainer::Pass : public StagedPass {
  public:
   Pass(DenoiserTrainer& trainer, std::vector<NoisySample> samples, float weight, bool last)

@@ -109,8 +109,8 @@ std::vector<ExpertLoss> GatedBatch::by_expert(const Tensor& losses) const {
 std::vector<ExpertLoss> GatedBatch::losses() {
   if (slices_.empty()) return {};
   const Stages& stages = mixture_.experts[slices_[0].expert]->stages();
-  return by_expert(relay(stages, between_, {between_[0]},
-                         [&](int stage, const Tensor& input) { return forward(stage, input); }));
+  return by_expert(
+      relay(stages, between_, {between_[0]}, [&](int stage, const Tensor& input) { return forward(stage, input); }));
 }
 
 std::vector<ExpertLoss> GatedBatch::losses_seen() const {

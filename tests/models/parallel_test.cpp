@@ -130,8 +130,9 @@ TEST_P(ParallelDenoiser, HasTheOutputAndGradientsOfOneRank) {
       const Tensor expected = share_of(whole.at(p.name)->value.grad(), p.shard, layout.on(Axis::tp));
       ASSERT_TRUE(p.value.grad()) << p.name;
       // A single token attends to itself whatever its query and key: their gradients are zero but for rounding.
-      expect_close(summed(p.value.grad(), layout.replicas({.shard = p.shard, .every_stage = p.every_stage})).to_vector(),
-                   expected.to_vector(), 1e-5, p.name.c_str(), 1e-4);
+      expect_close(
+          summed(p.value.grad(), layout.replicas({.shard = p.shard, .every_stage = p.every_stage})).to_vector(),
+          expected.to_vector(), 1e-5, p.name.c_str(), 1e-4);
     }
   });
 }
@@ -155,15 +156,16 @@ INSTANTIATE_TEST_SUITE_P(Recomputation, ParallelDenoiser,
                                          Case{"ring=2,ulysses=2", false, 8, 16, 4, Recompute::full}));
 
 constexpr auto f1b1 = PipelineOrder::one_f_one_b;
-INSTANTIATE_TEST_SUITE_P(
-    Pipelines, ParallelDenoiser,
-    testing::Values(pipeline("pp=2", 2, 1), pipeline("pp=2", 3, 4), pipeline("pp=2", 2, 3, PipelineOrder::gpipe),
-                    pipeline("pp=4", 5, 6), pipeline("pp=4", 4, 4, PipelineOrder::gpipe),
-                    pipeline("pp=2", 4, 4, f1b1, 2), pipeline("pp=2", 7, 3, f1b1, 3), pipeline("pp=3", 6, 5, f1b1, 2),
-                    pipeline("pp=4", 8, 6, f1b1, 2), pipeline("pp=2,tp=2", 4, 3, f1b1, 2, true),
-                    pipeline("pp=2,ring=2", 2, 2), pipeline("pp=2,ulysses=2,tp=2", 2, 3, f1b1, 1, true),
-                    pipeline("pp=2", 4, 3, f1b1, 2, false, Recompute::full),
-                    pipeline("pp=2,tp=2", 2, 2, f1b1, 1, true, Recompute::selective)));
+INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelDenoiser,
+                         testing::Values(pipeline("pp=2", 2, 1), pipeline("pp=2", 3, 4),
+                                         pipeline("pp=2", 2, 3, PipelineOrder::gpipe), pipeline("pp=4", 5, 6),
+                                         pipeline("pp=4", 4, 4, PipelineOrder::gpipe), pipeline("pp=2", 4, 4, f1b1, 2),
+                                         pipeline("pp=2", 7, 3, f1b1, 3), pipeline("pp=3", 6, 5, f1b1, 2),
+                                         pipeline("pp=4", 8, 6, f1b1, 2), pipeline("pp=2,tp=2", 4, 3, f1b1, 2, true),
+                                         pipeline("pp=2,ring=2", 2, 2),
+                                         pipeline("pp=2,ulysses=2,tp=2", 2, 3, f1b1, 1, true),
+                                         pipeline("pp=2", 4, 3, f1b1, 2, false, Recompute::full),
+                                         pipeline("pp=2,tp=2", 2, 2, f1b1, 1, true, Recompute::selective)));
 
 // Bytes that this rank sent on an axis, by kind of collective.
 double sent(const Group& world, const std::string& axis, const std::string& kind) {

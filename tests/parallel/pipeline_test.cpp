@@ -64,7 +64,8 @@ class Simulation {
   // What a task waits for.
   std::vector<PipelineTask> before(const PipelineTask& t) const {
     const int last = c_.ranks * c_.pieces - 1;
-    if (t.forward) return t.stage == 0 ? std::vector<PipelineTask>() : std::vector{PipelineTask{true, t.stage - 1, t.pass}};
+    if (t.forward)
+      return t.stage == 0 ? std::vector<PipelineTask>() : std::vector{PipelineTask{true, t.stage - 1, t.pass}};
     if (t.stage == last) return {{true, t.stage, t.pass}};
     return {{true, t.stage, t.pass}, {false, t.stage + 1, t.pass}};
   }
@@ -114,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(Orders, PipelineTasks,
 TEST(PipelineOrders, HaveTheBubblesOfTheLiterature) {
   for (const Case& c : {Case{PipelineOrder::gpipe, 4, 1, 8}, Case{f1b1, 4, 1, 8}, Case{f1b1, 4, 2, 8},
                         Case{f1b1, 8, 4, 16}, Case{f1b1, 2, 2, 6}})
-    EXPECT_NEAR(Simulation(c).time(), 3.0 * c.passes + (c.ranks - 1) * 3.0 / c.pieces, 1e-9) << testing::PrintToString(c);
+    EXPECT_NEAR(Simulation(c).time(), 3.0 * c.passes + (c.ranks - 1) * 3.0 / c.pieces, 1e-9)
+        << testing::PrintToString(c);
 }
 
 TEST(PipelineOrders, OneForwardOneBackwardKeepsFewPasses) {

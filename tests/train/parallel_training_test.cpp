@@ -113,7 +113,8 @@ constexpr auto f1b1 = PipelineOrder::one_f_one_b;
 INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelTraining,
                          testing::Values(pipeline("pp=2", 2), pipeline("pp=2", 4, PipelineOrder::gpipe),
                                          pipeline("pp=4", 2), pipeline("pp=2", 2, f1b1, 2),
-                                         pipeline("pp=2,dp=2", 4, f1b1, 1, 2), pipeline("pp=2,tp=2", 4, f1b1, 2, 1, true),
+                                         pipeline("pp=2,dp=2", 4, f1b1, 1, 2),
+                                         pipeline("pp=2,tp=2", 4, f1b1, 2, 1, true),
                                          pipeline("pp=2,dp=2,tp=2", 4, f1b1, 1, 2), pipeline("ep=2,pp=2", 1),
                                          pipeline("ep=1:2,pp=2", 4, f1b1, 2, 2)));
 
