@@ -22,6 +22,7 @@ Outcome train_vae(const TrainConfig& config, DType compute, const Runtime& runti
 }
 
 bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, std::atomic<Outcome>& outcome) {
+  check(parse_mesh(config.parallel.mesh).size(Axis::cfg) == 1, "mesh: cfg is for generate, training has no guidance");
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
   complete_sizes(config, *tokenizer);
   std::unique_ptr<DatasetLatents> data;  // of this process, for all its ranks

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "engine/core/error.h"
 
 namespace baton::local {
 
+using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 void World::break_up(const std::string& reason) {
@@ -38,6 +40,12 @@ std::string World::describe(int rank) const {
 void World::wait(std::unique_lock<std::mutex>& lock, int rank, const std::string& what,
                  const std::function<bool()>& done) {
   ranks_[rank].waits_for = what;
+  // Most waits are shorter than going to sleep and being woken.
+  for (const auto start = Clock::now(); !done() && broken_.empty() && Clock::now() - start < Seconds(50e-6);) {
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
   changed_.wait(lock, [&] { return done() || !broken_.empty(); });
   ranks_[rank].waits_for.clear();
   ++waits_done_;

@@ -1,34 +1,46 @@
 #include "engine/comm/reduce.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "engine/core/error.h"
 
 namespace baton {
 namespace {
 
-template <typename T>
-void reduce_as(std::span<const ConstValues> sources, Values target, Reduction reduction) {
-  auto* to = static_cast<T*>(target.data);
-  for (int64_t i = 0; i < target.count; ++i) {
-    T result = static_cast<const T*>(sources[0].data)[i];
-    for (const ConstValues& source : sources.subspan(1)) {
-      const T value = static_cast<const T*>(source.data)[i];
-      result = reduction == Reduction::sum ? result + value : std::max(result, value);
-    }
-    to[i] = result;
-  }
+float read(float value) { return value; }
+double read(double value) { return value; }
+int32_t read(int32_t value) { return value; }
+int64_t read(int64_t value) { return value; }
+float read(uint16_t bits) { return bf16_to_f32(bits); }
+
+template <typename T, typename Sum>
+T as_stored(Sum value) {
+  if constexpr (std::is_same_v<T, uint16_t>)
+    return f32_to_bf16(value);
+  else
+    return value;
 }
 
-void reduce_bf16(std::span<const ConstValues> sources, Values target, Reduction reduction) {
-  auto* to = static_cast<uint16_t*>(target.data);
-  for (int64_t i = 0; i < target.count; ++i) {
-    float result = bf16_to_f32(static_cast<const uint16_t*>(sources[0].data)[i]);
+// Block by block, one source after the other, so that the inner loops are vectors. bf16 is added in f32.
+template <typename T>
+void reduce_as(std::span<const ConstValues> sources, Values target, Reduction reduction) {
+  using Sum = decltype(read(T()));
+  constexpr int64_t block = 1024;
+  Sum sums[block];
+  for (int64_t first = 0; first < target.count; first += block) {
+    const int64_t n = std::min(block, target.count - first);
+    const auto from = [&](const ConstValues& source) { return static_cast<const T*>(source.data) + first; };
+    for (int64_t i = 0; i < n; ++i) sums[i] = read(from(sources[0])[i]);
     for (const ConstValues& source : sources.subspan(1)) {
-      const float value = bf16_to_f32(static_cast<const uint16_t*>(source.data)[i]);
-      result = reduction == Reduction::sum ? result + value : std::max(result, value);
+      const T* values = from(source);
+      if (reduction == Reduction::sum)
+        for (int64_t i = 0; i < n; ++i) sums[i] += read(values[i]);
+      else
+        for (int64_t i = 0; i < n; ++i) sums[i] = std::max(sums[i], read(values[i]));
     }
-    to[i] = f32_to_bf16(result);
+    T* to = static_cast<T*>(target.data) + first;
+    for (int64_t i = 0; i < n; ++i) to[i] = as_stored<T>(sums[i]);
   }
 }
 
@@ -45,7 +57,7 @@ void reduce_values(std::span<const ConstValues> sources, Values target, Reductio
     case DType::i64:
       return reduce_as<int64_t>(sources, target, reduction);
     case DType::bf16:
-      return reduce_bf16(sources, target, reduction);
+      return reduce_as<uint16_t>(sources, target, reduction);
     default:
       fail("reduction: {} values cannot be added", name(target.dtype));
   }

@@ -118,7 +118,7 @@ struct TrainConfig {
   Recompute recompute = Recompute::off;
   ParallelConfig parallel;  // kind denoiser only
   PipelineOrder pipeline = PipelineOrder::one_f_one_b;
-  int64_t zero = 0;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
+  int64_t zero = 1;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   CheckpointConfig checkpoint;

@@ -1,6 +1,5 @@
 #include "engine/core/dtype.h"
 
-#include <bit>
 #include <cmath>
 
 namespace baton {
@@ -23,14 +22,6 @@ std::string_view name(DType dtype) {
       return "f64";
   }
   return "?";
-}
-
-float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
-
-uint16_t f32_to_bf16(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 0x40);  // quiet, never an infinity
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
 float f16_to_f32(uint16_t bits) {

@@ -1,10 +1,6 @@
 #include "engine/nn/head_norm.h"
 
-#include "engine/ops/elementwise.h"
 #include "engine/ops/norm.h"
-#include "engine/ops/reduce.h"
-#include "engine/ops/view.h"
-#include "engine/parallel/region.h"
 
 namespace baton {
 
@@ -17,12 +13,11 @@ HeadNorm::HeadNorm(const Scope& scope, int64_t width, float eps)
 Tensor HeadNorm::operator()(const Tensor& x) const {
   Group& tp = layout_.on(Axis::tp);
   if (tp.size() == 1) return rms_norm(x, weight_, eps_);
-  // Every rank adds its squares to the mean and divides its heads by it, so gradients are summed both ways.
-  const Tensor values = cast(x, DType::f32), mine = mean_dim(square(values), 2);  // [B, T]
   const float share = static_cast<float>(x.dim(2)) / static_cast<float>(width_);
-  const Tensor mean = copy(reduce(affine(mine, share), tp), tp);
-  const Tensor factor = reshape(rsqrt(affine(mean, 1, eps_)), {x.dim(0), x.dim(1), 1});
-  return cast(values * factor * weight_, x.dtype());
+  return rms_norm(x, weight_, eps_, [&tp, share](const Tensor& means) {
+    for (float& mean : std::span(means.data<float>(), means.numel())) mean *= share;
+    tp.all_reduce(values(means)).wait();
+  });
 }
 
 }  // namespace baton

@@ -1,5 +1,7 @@
 #include "engine/ops/norm.h"
 
+#include <cmath>
+
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/ops/view.h"
@@ -83,6 +85,59 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, std::optional<
   check_input("rms_norm", x);
   check_columns("rms_norm", weight, x, {x.dim(-1)});
   return normalise({"rms_norm", Norm::rms, eps}, x, weight, {}, out);
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::function<void(const Tensor&)>& average) {
+  check_input("rms_norm", x);
+  check_columns("rms_norm", weight, x, {x.dim(-1)});
+  const Tensor rows = as_rows(x).detach(), columns = unit_stride(weight).detach(),
+               y = Tensor::empty(x.shape(), x.dtype());
+  const Tensor rstd = Tensor::empty({x.numel() / x.dim(-1)});
+  const std::span<float> means(rstd.data<float>(), rstd.numel());
+  kernels::cpu::norm({Norm::rms, false, 0, 0, rows.view(), {}, {}, {}, {}, rstd.view()});
+  for (float& value : means) value = 1 / (value * value);
+  average(rstd);
+  for (float& value : means) value = 1 / std::sqrt(value + eps);
+  kernels::cpu::norm({Norm::rms, false, eps, 0, rows.view(), columns.view(), {}, y.view(), {}, rstd.view(), true});
+  if (!wants_grad({&x, &weight})) return y;
+  const Tensor inputs[] = {x, weight};
+  record("rms_norm", {y}, inputs, [=, shape = x.shape()](std::span<const Tensor> gradients) -> std::vector<Tensor> {
+    const Tensor dy = gradients[0] ? contiguous(gradients[0]) : Tensor::zeros(shape, rows.dtype());
+    const Tensor dx = Tensor::empty(shape, rows.dtype()), dweight = Tensor::empty(columns.shape()),
+                 mean = Tensor::empty(rstd.shape());
+    kernels::cpu::norm_backward({Norm::rms,
+                                 false,
+                                 eps,
+                                 0,
+                                 dy.view(),
+                                 rows.view(),
+                                 columns.view(),
+                                 {},
+                                 {},
+                                 rstd.view(),
+                                 {},
+                                 dweight.view(),
+                                 {},
+                                 mean.view()});
+    average(mean);
+    kernels::cpu::norm_backward({Norm::rms,
+                                 false,
+                                 eps,
+                                 0,
+                                 dy.view(),
+                                 rows.view(),
+                                 columns.view(),
+                                 {},
+                                 {},
+                                 rstd.view(),
+                                 dx.view(),
+                                 {},
+                                 {},
+                                 mean.view(),
+                                 true});
+    return {dx, dweight};
+  });
+  return y;
 }
 
 Tensor modulated_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps, std::optional<DType> out) {

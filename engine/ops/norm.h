@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "engine/tensor/tensor.h"
 
 // Normalisation over the last dimension D. Statistics in f32; x f32 or bf16; scale/shift/weight f32 or bf16.
@@ -13,6 +16,10 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
 // y = x / sqrt(mean(x^2) + eps) * weight; weight [D] or undefined. x [..., D], last dimension contiguous, rows may be
 // strided.
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, std::optional<DType> out = {});
+
+// rms_norm of rows of which x has only a part: `average` turns means over this part, [rows] f32, into means over the
+// whole rows. It is called in the forward and in the backward pass.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::function<void(const Tensor&)>& average);
 
 // y = layer_norm(x) * (1 + scale) + shift;  x [B, T, D], scale and shift [B, D] (last dimension contiguous, rows may be
 // strided). (DiT's adaLN.)

@@ -162,20 +162,12 @@ Tensor reduce_scatter(const Tensor& x, int dim, Group& group) {
       [&group, dim, total](const Tensor& g) { return joined(g, dim, total, group); });
 }
 
-Tensor heads_for_sequence(const Tensor& x, int64_t tokens, Group& group) {
+Tensor trade(const Tensor& x, int from, int to, int64_t total, Group& group) {
   if (group.size() == 1) return x;
-  const int64_t heads = x.dim(2);
+  const int64_t before = x.dim(from);
   return apply(
-      "heads_for_sequence", x, [&](const Tensor& v) { return exchanged(v, 2, 1, tokens, group); },
-      [&group, heads](const Tensor& g) { return exchanged(g, 1, 2, heads, group); });
-}
-
-Tensor sequence_for_heads(const Tensor& x, int64_t heads, Group& group) {
-  if (group.size() == 1) return x;
-  const int64_t tokens = x.dim(1);
-  return apply(
-      "sequence_for_heads", x, [&](const Tensor& v) { return exchanged(v, 1, 2, heads, group); },
-      [&group, tokens](const Tensor& g) { return exchanged(g, 2, 1, tokens, group); });
+      "trade", x, [&](const Tensor& v) { return exchanged(v, from, to, total, group); },
+      [&group, from, to, before](const Tensor& g) { return exchanged(g, to, from, before, group); });
 }
 
 }  // namespace baton

@@ -9,7 +9,7 @@
 //   copy (forward: nothing, backward: sum)              reduce (sum, nothing)
 //   scatter (take my part, collect)                     collect (collect the parts, take mine)
 //   all_gather (collect the parts, sum and scatter)     reduce_scatter (sum and scatter, collect)
-//   heads_for_sequence (all-to-all)                     sequence_for_heads (all-to-all back)
+//   trade (all-to-all)                                  trade (all-to-all back)
 namespace baton {
 
 // Rank i's part of `total` rows or heads: parts differ by at most one and may be empty.
@@ -29,8 +29,8 @@ Tensor collect(const Tensor& x, int dim, int64_t total, Group& group);
 Tensor all_gather(const Tensor& x, int dim, int64_t total, Group& group);
 Tensor reduce_scatter(const Tensor& x, int dim, Group& group);
 
-// Ulysses (Jacobs et al. 2023): x [B, my part of T, H, d] -> [B, T, my part of H, d], and back.
-Tensor heads_for_sequence(const Tensor& x, int64_t tokens, Group& group);
-Tensor sequence_for_heads(const Tensor& x, int64_t heads, Group& group);
+// This rank's part along `to` of a whole of `total`, with everything along `from` -> everything along `to`, with this
+// rank's part along `from`. Ulysses (Jacobs et al. 2023) trades tokens for heads.
+Tensor trade(const Tensor& x, int from, int to, int64_t total, Group& group);
 
 }  // namespace baton

@@ -58,9 +58,10 @@ Tensor Sequence::entered_linear(const Tensor& x, const Tensor& weight, const Ten
 Tensor Sequence::entered_rows(const Tensor& table) const { return own_part(own_part(table, 0, ring()), 0, ulysses()); }
 
 Tensor Sequence::attention(const Tensor& q, const Tensor& k, const Tensor& v) const {
-  const auto trade = [&](const Tensor& x) { return heads_for_sequence(x, in_ring_, ulysses()); };
-  const Tensor out = ring_attention(trade(q), trade(k), trade(v), total_, ring());
-  return sequence_for_heads(out, q.dim(2), ulysses());
+  // [B, tokens, heads, d]: tokens for heads, and back
+  const auto all_tokens = [&](const Tensor& x) { return trade(x, 2, 1, in_ring_, ulysses()); };
+  const Tensor out = ring_attention(all_tokens(q), all_tokens(k), all_tokens(v), total_, ring());
+  return trade(out, 1, 2, q.dim(2), ulysses());
 }
 
 }  // namespace baton

@@ -40,6 +40,7 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
   check(groups <= planned_ranges_.count(), "mesh: ep={} for {} experts; at most as many groups as experts", groups,
         planned_ranges_.count());
   mixture_.max_tokens = config.denoiser.max_tokens;
+  mixture_.layout = layout;
   if (config.denoiser.start.empty()) {
     RandomParameters random(static_cast<uint64_t>(config.seed));
     set_text_encoder(random);
@@ -73,7 +74,7 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
 void DenoiserTrainer::set_text_encoder(ParameterSource& source) {
   text_encoder_ = std::make_unique<T5Encoder>(config_.denoiser.text_encoder, source, compute_);
   text_state_ = std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
-                                          Sharing{layout_, true, true, static_cast<int>(config_.zero)});
+                                          Sharing{layout_, Sharing::Holders::ranks, static_cast<int>(config_.zero)});
   mixture_.text_encoder = text_encoder_.get();
 }
 
@@ -84,9 +85,9 @@ void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
   if (is_mine(experts(), count)) {
     expert = std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_, layout_);
     expert->set_recompute(config_.recompute);
-    const bool branched = count > 1;  // before, the one denoiser is every group's
+    const auto holders = count > 1 ? Sharing::Holders::group : Sharing::Holders::groups;
     state = std::make_unique<Trainee>(numbered("transformer", experts()), expert->parameters(), config_.optimizer,
-                                      compute_, Sharing{layout_, false, !branched, static_cast<int>(config_.zero)});
+                                      compute_, Sharing{layout_, holders, static_cast<int>(config_.zero)});
   }
   mixture_.experts.push_back(expert.get());
   experts_.push_back(std::move(expert));
@@ -284,7 +285,7 @@ Json DenoiserTrainer::validate() {
   const Parameters text_averages = text_state_->averages();
   CopiedParameters text_source(text_averages, false);
   const T5Encoder text(config_.denoiser.text_encoder, text_source, compute_);
-  Mixture averaged{&text, {}, mixture_.ranges, mixture_.max_tokens};
+  Mixture averaged{&text, {}, mixture_.ranges, mixture_.max_tokens, layout_};
   std::vector<std::unique_ptr<WanTransformer>> experts;
   for (const auto& state : expert_states_) {
     if (state) {

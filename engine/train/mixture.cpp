@@ -62,7 +62,7 @@ GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batc
   const FlowBatch flow = make_flow_batch(batch, order, seed);
   noisy_ = flow.noisy;
   target_ = flow.target;
-  const TextStates text = encode_texts(*mixture.text_encoder, tokens, mixture.max_tokens);
+  const TextStates text = encode_texts(*mixture.text_encoder, tokens, mixture.max_tokens, mixture.layout);
 
   int64_t first = 0;
   for (size_t e = 0; e < members.size(); ++e) {

@@ -19,6 +19,7 @@ struct Mixture {
   std::vector<const WanTransformer*> experts;
   ExpertRanges ranges;
   int64_t max_tokens = 0;
+  Layout layout = {};  // whose ranks share the encoding of texts
 };
 
 // A picture with its text, at noise level t.

@@ -66,7 +66,8 @@ Muon::Muon(Averaged matrices, const MuonConfig& config, DType compute, Group& tp
       tp_(tp),
       targets_(std::move(matrices)),
       momentum_(zeros_like(targets_.parameters)) {
-  constexpr size_t together = 8;  // enough for all cores, and the working set stays in the cache
+  // Enough for all cores, and the working set stays in the cache.
+  const size_t together = 8 * static_cast<size_t>(tp.size());
   std::map<std::pair<Shape, Shard>, std::vector<size_t>> alike;
   for (size_t i = 0; i < momentum_.size(); ++i)
     alike[{momentum_[i].shape(), tp.size() > 1 ? targets_.parameters[i].shard : Shard::whole}].push_back(i);
@@ -101,10 +102,11 @@ void Muon::update(const std::vector<size_t>& group, const UpdateStep& step) {
   }
   const Shard shard = tp_.size() > 1 ? targets_.parameters[group[0]].shard : Shard::whole;
   const int dim = shard == Shard::column ? 1 : 2;  // of [matrices, rows, columns]
-  const Tensor whole = shard == Shard::whole ? update : all_gather(update, dim, update.dim(dim) * tp_.size(), tp_);
+  Tensor whole = update;  // of shares of all matrices, some matrices whole: each rank works on its own
+  if (shard != Shard::whole) whole = trade(update, 0, dim, update.dim(dim) * tp_.size(), tp_);
   const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(whole.dim(1), whole.dim(2))));
-  Tensor orthogonal = orthogonalize(whole, compute_);
-  if (shard != Shard::whole) orthogonal = scatter(orthogonal, dim, tp_);
+  Tensor orthogonal = whole.dim(0) > 0 ? orthogonalize(whole, compute_) : cast(whole, compute_);
+  if (shard != Shard::whole) orthogonal = trade(orthogonal, dim, 0, update.dim(0), tp_);
   for (size_t k = 0; k < group.size(); ++k)
     kernels::cpu::apply_update({.parameter = targets_.parameters[group[k]].value.view(),
                                 .update = matrix(orthogonal, k),

@@ -36,9 +36,9 @@ Trainee::Trainee(std::string name, const Parameters& parameters, const Optimizer
     : name_(std::move(name)),
       parameters_(parameters),
       sharing_(sharing),
-      tp_(sharing.layout.on(Axis::tp)),
-      pp_(sharing.every_stage ? alone() : sharing.layout.on(Axis::pp)),
-      all_(sharing.every_group ? sharing.layout.everyone() : sharing.layout.expert_group()),
+      tp_(sharing.holders == Sharing::Holders::ranks ? alone() : sharing.layout.on(Axis::tp)),
+      pp_(sharing.holders == Sharing::Holders::ranks ? alone() : sharing.layout.on(Axis::pp)),
+      all_(sharing.holders == Sharing::Holders::group ? sharing.layout.expert_group() : sharing.layout.everyone()),
       averaged_(config.ema > 0) {
   make_parts(sharing.zero_stage);
   optimizer_ = std::make_unique<Optimizer>(owned(), config, compute, tp_);
@@ -49,19 +49,22 @@ Trainee::~Trainee() = default;
 Holding Trainee::holding_of(const Parameter& p) const {
   return {.shard = tp_.size() > 1 && p.shard != Shard::whole ? Shard::column : Shard::whole,
           .every_stage = pp_.size() == 1 || p.every_stage,
-          .every_group = sharing_.every_group};
+          .every_group = sharing_.holders != Sharing::Holders::group};
+}
+
+Group& Trainee::replicas(const Holding& holding) const {
+  return sharing_.holders == Sharing::Holders::ranks ? all_ : sharing_.layout.replicas(holding);
 }
 
 void Trainee::make_parts(int zero_stage) {
   for (Shard shard : {Shard::whole, Shard::column})
     for (bool every_stage : {true, false}) {
-      const Holding holding{shard, every_stage, sharing_.every_group};
+      const Holding holding{shard, every_stage, sharing_.holders != Sharing::Holders::group};
       Parameters held;
       std::ranges::copy_if(parameters_, std::back_inserter(held),
                            [&](const Parameter& p) { return holding_of(p) == holding; });
       if (!held.empty())
-        parts_.push_back(
-            std::unique_ptr<Part>(new Part{holding, {held, sharing_.layout.replicas(holding), zero_stage}}));
+        parts_.push_back(std::unique_ptr<Part>(new Part{holding, {held, replicas(holding), zero_stage}}));
     }
 }
 

@@ -13,10 +13,14 @@ namespace baton {
 
 // Who else trains a network, and how much of its state each keeps.
 struct Sharing {
+  enum class Holders {
+    group,   // its group of experts, on stages and in shares
+    groups,  // all groups of experts alike
+    ranks,   // every rank has all of it, and its gradients come from other texts
+  };
   Layout layout;
-  bool every_stage = false;  // of the pipeline has all of it
-  bool every_group = false;  // of experts has it
-  int zero_stage = 0;        // engine/train/flat_parameters.h
+  Holders holders = Holders::ranks;
+  int zero_stage = 0;  // engine/train/flat_parameters.h
 };
 
 // One network in training (an expert, a text encoder, an autoencoder): its parameters with their optimizer and moving
@@ -54,6 +58,7 @@ class Trainee {
   void read_shared(const Path& path, const Parameters& mine) const;
   bool writes(const std::string& name) const;
   Holding holding_of(const Parameter& parameter) const;
+  Group& replicas(const Holding& holding) const;
   void make_parts(int zero_stage);
   Parameters owned() const;
   double norm() const;

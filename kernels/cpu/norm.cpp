@@ -99,9 +99,11 @@ void norm_as(const NormArgs& args) {
       const int64_t item = row / times;
       columns.select(item);
       const X* from = x + item * args.x.stride[0] + row % times * args.x.stride[1];
-      const Statistics s = statistics(args.kind, from, d, args.eps);
+      const Statistics s =
+          args.rstd_given ? Statistics{0, args.rstd.as<float>()[row]} : statistics(args.kind, from, d, args.eps);
       if (args.mean) args.mean.as<float>()[row] = s.mean;
       if (args.rstd) args.rstd.as<float>()[row] = s.rstd;
+      if (!args.y) continue;
       normalise<silu>(from, y + row * d, d, s, columns);
     }
   });
@@ -122,10 +124,10 @@ void norm_here(const NormArgs& args) {
 // With u = (x - mean) rstd and g = dz factor:
 //   dx = rstd (g - mean(g) - u mean(g u)), without mean(g) unless the mean was subtracted; dscale += dz u; dshift +=
 //   dz.
-// `g` is scratch of d values. A null target is skipped.
+// `g` is scratch of d values. A null target is skipped. `mean_gu` is written, or read if it is given.
 template <bool silu, typename X, typename G>
 HWY_INLINE void row_backward(const NormBackwardArgs& args, const G* dy, const X* x, X* dx, int64_t d, Statistics s,
-                             const Columns& columns, float* g, float* dscale, float* dshift) {
+                             const Columns& columns, float* g, float* dscale, float* dshift, float* known_mean_gu) {
   const Vector mean = constant(s.mean), rstd = constant(s.rstd);
   const float *factor = columns.factor(), *addend = columns.addend();
   Vector sum_g = hn::Zero(lanes), sum_gu = hn::Zero(lanes);
@@ -143,12 +145,13 @@ HWY_INLINE void row_backward(const NormBackwardArgs& args, const G* dy, const X*
     sum_g = hn::Add(sum_g, product);
     sum_gu = hn::MulAdd(product, u, sum_gu);
   });
-  if (!dx) return;
   const float n = static_cast<float>(d);
+  if (known_mean_gu && !args.mean_gu_given) *known_mean_gu = sum_lanes(sum_gu) / n;
+  if (!dx) return;
   // Below the limit eps the divisor is a constant, and dx = rstd g.
   const bool constant_divisor = args.kind == Norm::l2 && s.rstd >= std::sqrt(n) / args.eps;
   const Vector mean_g = constant(args.kind == Norm::layer ? sum_lanes(sum_g) / n : 0);
-  const Vector mean_gu = constant(constant_divisor ? 0 : sum_lanes(sum_gu) / n);
+  const Vector mean_gu = constant(constant_divisor ? 0 : args.mean_gu_given ? *known_mean_gu : sum_lanes(sum_gu) / n);
   for_each_vector(d, [&](int64_t i, auto part) {
     const Vector u = hn::Mul(hn::Sub(load(x + i, part), mean), rstd);
     store(hn::Mul(rstd, hn::NegMulAdd(u, mean_gu, hn::Sub(load(g + i, part), mean_g))), dx + i, part);
@@ -178,7 +181,8 @@ void norm_backward_as(const NormBackwardArgs& args) {
         const X* x = args.x.as<const X>() + item * args.x.stride[0] + row % times * args.x.stride[1];
         const Statistics s{args.mean ? args.mean.as<const float>()[row] : 0, args.rstd.as<const float>()[row]};
         row_backward<silu>(args, args.dy.as<const G>() + row * d, x, args.dx ? args.dx.as<X>() + row * d : nullptr, d,
-                           s, columns, g.data(), scale_sums, shift_sums);
+                           s, columns, g.data(), scale_sums, shift_sums,
+                           args.mean_gu ? args.mean_gu.as<float>() + row : nullptr);
       }
     }
   });

@@ -91,11 +91,11 @@ TEST_P(RegionTest, HeadsAreTradedForTheSequence) {
       const Tensor whole = random({2, tokens, heads, 2}, 3);
       const Tensor by_sequence = part_of(whole, 1, g), by_heads = part_of(whole, 2, g);
       const Result there =
-          run([&, n = tokens](const Tensor& v) { return heads_for_sequence(v, n, g); }, by_sequence, by_heads);
+          run([&, n = tokens](const Tensor& v) { return trade(v, 2, 1, n, g); }, by_sequence, by_heads);
       expect_close(there.y, by_heads.to_vector(), 0);
       expect_close(there.dx, by_sequence.to_vector(), 0);
       const Result back =
-          run([&, n = heads](const Tensor& v) { return sequence_for_heads(v, n, g); }, by_heads, by_sequence);
+          run([&, n = heads](const Tensor& v) { return trade(v, 1, 2, n, g); }, by_heads, by_sequence);
       expect_close(back.y, by_sequence.to_vector(), 0);
       expect_close(back.dx, by_heads.to_vector(), 0);
     }

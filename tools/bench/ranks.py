@@ -5,7 +5,9 @@ usage: ranks.py [--meshes dp=2,tp=2,ulysses=2] [--model DIR] [--latents DIR] [--
 
 Training: the shipped denoiser (configs/train/denoiser.yaml) in its shared phase; samples a second, median of the steps after the third. Drawing, with
 --model: one batch of 4 pictures, 24 steps, guidance 4; dp draws two batches of 4 against two in a row. A ratio above 1 says that the ranks are faster.
---latents names a folder `latents` of an earlier training, which saves encoding the data set again. Exit code 1 if a ratio is below 0.9 in the median.
+Relay, with a --model of several experts: 16 pictures, one by one, by two groups of experts against the same two ranks as tp=2, whole commands.
+--latents names a folder `latents` of an earlier training, which saves encoding the data set again. Exit code 1 if a ratio is below 0.9 (relay: 1) in
+the median.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench_common import ROOT, THREADS, run, verdict
@@ -58,6 +61,23 @@ def compare(what, rate, options):
     return met
 
 
+def relay_seconds(options, mesh):
+    with tempfile.TemporaryDirectory() as folder:
+        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--count", 16, "--batch", 1, "--steps", 24,
+                 "--guidance", 4, "--progress", "none", "--threads", THREADS, "--mesh", mesh]
+        start = time.monotonic()
+        run(words)
+        return time.monotonic() - start
+
+
+def compare_relay(options):
+    times = [(relay_seconds(options, "ep=2"), relay_seconds(options, "tp=2")) for _ in range(options.rounds)]
+    relay, tensor = (statistics.median(column) for column in zip(*times))
+    ratio = statistics.median(t / r for r, t in times)
+    print(f"relay    16 pictures  ep=2 {relay:.2f} s  tp=2 {tensor:.2f} s")
+    return verdict("relay against tp=2", ratio, 1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--meshes", default="dp=2,tp=2,ulysses=2")
@@ -70,6 +90,8 @@ def main():
     met = compare("training", train_rate, options)
     if options.model:
         met &= compare("drawing", draw_rate, options)
+        if (options.model / "transformer_2").is_dir():
+            met &= compare_relay(options)
     return 0 if met else 1
 
 
