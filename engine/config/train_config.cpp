@@ -206,8 +206,10 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
     v.section("experts", "", [&] { visit(v, c.experts); });
     v.section("t", "how the noise level of a sample is drawn", [&] { visit(v, c.t); });
     v("zero", c.zero,
-      "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the gradients",
-      {0, 2});
+      "what each of several replicas keeps: 0 everything, 1 its share of the optimizer's state, 2 and of the "
+      "gradients, "
+      "3 and of the blocks' weights (with recompute: full)",
+      {0, 3});
     v.choice("pipeline", c.pipeline, {"1f1b", "gpipe"},
              "with pp: order of the micro-batches; 1f1b keeps few under way, gpipe all of the step");
     v.section("parallel", "several ranks at once", [&] { visit(v, c.parallel); });
@@ -239,6 +241,9 @@ void resolve(TrainConfig& c) {
   check(c.micro_batch == 0 || c.experts.batch % c.micro_batch == 0, "micro_batch: {} does not divide experts.batch: {}",
         c.micro_batch, c.experts.batch);
   resolve(c.parallel);
+  check(c.zero < 3 || c.recompute == Recompute::full,
+        "zero: 3 gathers a block's weights when it runs and lets them go, so the backward pass must run it again: set "
+        "recompute: full");
   check(c.pipeline == PipelineOrder::one_f_one_b || c.parallel.interleave == 1,
         "pipeline: gpipe works on each stage as a whole; leave parallel.interleave out");
   check(c.schedule.warmup <= c.steps, "schedule.warmup: {} is beyond steps: {}", c.schedule.warmup, c.steps);

@@ -204,12 +204,23 @@ TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& coun
   const Sequence tokens = Sequence::of_text(layout_, states.dim(1));
   const Tensor mine = tokens.mine(cast(states, compute_));
   const Tensor text = (*text_linear_2_)((*text_linear_1_)(mine, Activation::gelu_tanh));  // [B, L, D]
-  for (const auto& block : blocks_) {
-    const auto [key, value] = block ? block->text_key_value(text, tokens) : std::array<Tensor, 2>();
+  for (int64_t i = 0; i < config_.num_layers; ++i) {
+    const auto [key, value] = blocks_[i] ? text_key_value(i, text, tokens) : std::array<Tensor, 2>();
     context.key.push_back(key);
     context.value.push_back(value);
   }
   return context;
+}
+
+// Where weights are there only while their block runs, this must run again for the backward pass.
+std::array<Tensor, 2> WanTransformer::text_key_value(int64_t index, const Tensor& text, const Sequence& tokens) const {
+  const auto run = [&block = *blocks_[index], tokens, around = around_block_, index](std::span<const Tensor> in) {
+    const std::shared_ptr<void> held = around ? around(index) : nullptr;
+    const auto [key, value] = block.text_key_value(in[0], tokens);
+    return std::vector{key, value};
+  };
+  const std::vector<Tensor> both = around_block_ ? recompute(run, {text}) : run(std::span(&text, 1));
+  return {both[0], both[1]};
 }
 
 Tensor WanTransformer::patchify(const Tensor& latents) const {
@@ -260,7 +271,8 @@ WanConditions WanTransformer::conditions(const Shape& latents, const Tensor& tim
 
 Tensor WanTransformer::run_block(int64_t index, const Tensor& x, const WanConditions& c) const {
   const auto run = [&block = *blocks_[index], count = c.text.count, rotation = c.rotation, tokens = c.tokens,
-                    mode = recompute_](std::span<const Tensor> in) {
+                    mode = recompute_, around = around_block_, index](std::span<const Tensor> in) {
+    const std::shared_ptr<void> held = around ? around(index) : nullptr;
     return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, tokens, mode)};
   };
   std::vector<Tensor> inputs{x, c.modulation, c.text.key[index], c.text.value[index]};

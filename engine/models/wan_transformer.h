@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -80,11 +81,15 @@ class WanTransformer {
   const WanTransformerConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
   void set_recompute(Recompute recompute) { recompute_ = recompute; }
+  // Called before a block runs, forward or again for the backward pass; what it gives is let go when the block has run.
+  using AroundBlock = std::function<std::shared_ptr<void>(int64_t block)>;
+  void set_around_block(AroundBlock around) { around_block_ = std::move(around); }
   // With this on, every block's output is checked and RunError names the first layer that is not finite.
   void set_check_finite(bool on) { check_finite_ = on; }
 
  private:
   class Block;
+  std::array<Tensor, 2> text_key_value(int64_t index, const Tensor& text, const Sequence& tokens) const;
   Tensor patchify(const Tensor& latents) const;
   Tensor unpatchify(const Tensor& tokens, const Shape& latents) const;
   std::array<int64_t, 3> grid_of(const Shape& latents) const;
@@ -96,6 +101,7 @@ class WanTransformer {
   Stages stages_;
   Parameters parameters_;
   Recompute recompute_ = Recompute::off;
+  AroundBlock around_block_;
   bool check_finite_ = false;
   // What other stages have is null.
   std::unique_ptr<Linear> patch_embedding_, time_linear_1_, time_linear_2_, time_proj_, text_linear_1_, text_linear_2_,

@@ -50,7 +50,7 @@ class Pipeline {
       : stages_(stages), passes_(passes), backward_done_(passes.size()) {}
 
   void run(const PipelineTask& task) {
-    if (passes_[task.pass]->between()[0] == 0) return;
+    if (passes_[task.pass]->empty()) return;
     if (task.forward)
       forward(task.stage, task.pass);
     else

@@ -30,8 +30,8 @@ std::vector<PipelineTask> pipeline_tasks(PipelineOrder order, int ranks, int ran
 class StagedPass {
  public:
   virtual ~StagedPass() = default;
-  // Of the f32 states [B, …] that a stage gives to the next. B = 0: there is nothing to do.
-  virtual Shape between() const = 0;
+  virtual bool empty() const { return false; }  // nothing to do, on any stage
+  virtual Shape between() const = 0;            // of the f32 states that a stage gives to the next
   // Recorded. Stage 0 has no input. What the last stage gives is added up: the gradient of each value is one.
   virtual Tensor forward(int stage, const Tensor& input) = 0;
   // Around all the backward passes of this rank's stages.

@@ -9,30 +9,26 @@ namespace {
 
 constexpr double f32 = 4;
 
-// Beside its input, a head norm keeps 1 / rms; over tp it keeps its product and its input as an f32 tensor of its own,
-// which it already is if it is no `part` of a wider one.
-double head_norm(const DitShares& s, double values, double rows, bool part = true) {
-  if (s.t == 1) return f32 * rows;
-  return (s.bytes < f32 || part ? 2 : 1) * f32 * values;
-}
+// Beside its input, a head norm keeps 1 / rms of each row.
+double head_norm(double rows) { return f32 * rows; }
 
 // Keys and values of the text: their product, and the normalised key.
 double text_key_value(const DitShares& s) {
   const double values = s.b * s.L * s.D / s.t;
-  return 3 * s.bytes * values + head_norm(s, values, s.b * s.L);
+  return 3 * s.bytes * values + head_norm(s.b * s.L);
 }
 
 // What selective recomputation computes again: norms and rotations of queries and keys, the attention cores, GeLU.
 double self_attention_core(const DitShares& s) {
   const double lse = f32 * s.column() / s.D * s.H;
-  double kept = 2 * s.bytes * s.column() + 2 * head_norm(s, s.column(), s.b * s.inside) + lse;
+  double kept = 2 * s.bytes * s.column() + 2 * head_norm(s.b * s.inside) + lse;
   if (s.u > 1) kept += 2 * s.bytes * s.column();           // v and the result, traded
   if (s.u == 1 && s.r > 1) kept += s.bytes * s.column();   // v on its own
   if (s.r > 1 && s.bytes < f32) kept += f32 * s.column();  // the merged result
   return kept;
 }
 double cross_attention_core(const DitShares& s) {
-  return s.bytes * s.column() + head_norm(s, s.column(), s.b * s.inside, false) + f32 * s.column() / s.D * s.H;
+  return s.bytes * s.column() + head_norm(s.b * s.inside) + f32 * s.column() / s.D * s.H;
 }
 double feed_forward_core(const DitShares& s) { return s.bytes * s.hidden(); }
 

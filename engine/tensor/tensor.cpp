@@ -144,9 +144,15 @@ Tensor Tensor::alias(Shape shape) const {
 }
 
 void Tensor::move_to(const Tensor& place) {
+  check(place.bytes() == bytes(), "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()),
+        place.shape());
+  std::memcpy(place.raw(), raw(), bytes());
+  look_at(place);
+}
+
+void Tensor::look_at(const Tensor& place) {
   check(is_contiguous() && place.is_contiguous() && place.shape() == shape() && place.dtype() == dtype(),
         "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()), place.shape());
-  std::memcpy(place.raw(), raw(), bytes());
   impl_->data = place.impl_->data;
   impl_->storage = place.impl_->storage;
 }

@@ -55,6 +55,9 @@ class Tensor {
   // Moves the values to other memory: all handles of this tensor see them there from now on. `place` is contiguous and
   // of the same shape and dtype.
   void move_to(const Tensor& place);
+  // All handles of this tensor see what is at `place` from now on. What was recorded or detached before keeps the old
+  // memory.
+  void look_at(const Tensor& place);
 
   std::vector<float> to_vector() const;  // any floating dtype, any strides; for tests, io and small tables
   float item() const;                    // the value of a one-element tensor

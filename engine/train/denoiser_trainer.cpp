@@ -35,6 +35,7 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
       compute_(compute),
       layout_(layout),
       times_(config.t),
+      latents_(data.item(0).latents.shape()),
       planned_ranges_(planned_ranges(config)) {
   const int groups = layout.mesh().size(Axis::ep, layout.rank());
   check(groups <= planned_ranges_.count(), "mesh: ep={} for {} experts; at most as many groups as experts", groups,
@@ -73,8 +74,9 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
 
 void DenoiserTrainer::set_text_encoder(ParameterSource& source) {
   text_encoder_ = std::make_unique<T5Encoder>(config_.denoiser.text_encoder, source, compute_);
-  text_state_ = std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
-                                          Sharing{layout_, Sharing::Holders::ranks, static_cast<int>(config_.zero)});
+  text_state_ =
+      std::make_unique<Trainee>("text_encoder", text_encoder_->parameters(), config_.optimizer, compute_,
+                                Sharing{layout_, Sharing::Holders::ranks, std::min(2, static_cast<int>(config_.zero))});
   mixture_.text_encoder = text_encoder_.get();
 }
 
@@ -88,6 +90,8 @@ void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
     const auto holders = count > 1 ? Sharing::Holders::group : Sharing::Holders::groups;
     state = std::make_unique<Trainee>(numbered("transformer", experts()), expert->parameters(), config_.optimizer,
                                       compute_, Sharing{layout_, holders, static_cast<int>(config_.zero)});
+    if (config_.zero == 3)
+      expert->set_around_block([trainee = state.get()](int64_t block) { return trainee->hold_block(block); });
   }
   mixture_.experts.push_back(expert.get());
   experts_.push_back(std::move(expert));
@@ -98,11 +102,12 @@ void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
 std::unique_ptr<Trainee> DenoiserTrainer::multiply(int count) {
   const std::unique_ptr<WanTransformer> shared = std::move(experts_[0]);
   std::unique_ptr<Trainee> state = std::move(expert_states_[0]);
+  const Parameters values = state->all_values();
   experts_.clear();
   expert_states_.clear();
   mixture_.experts.clear();
   for (int i = 0; i < count; ++i) {
-    CopiedParameters source(shared->parameters(), true);
+    CopiedParameters source(values, true);
     add_expert(source, count);
   }
   return state;
@@ -132,6 +137,9 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   seen_.assign(experts_.size(), 0);
   for (double t : times) ++seen_[mixture_.ranges.expert_of(t)];
   losses_.assign(experts_.size(), 0);
+  mixture_.in_step.clear();
+  for (int i = 0; i < experts(); ++i)
+    if (config_.zero == 3 && seen_[i] > 0 && experts_[i]) mixture_.in_step.insert(i);
   accumulate(batch, times);
   report_losses(means);
   update(lr_factor(), means);
@@ -190,15 +198,18 @@ class DenoiserTrainer::Pass : public StagedPass {
   Pass(DenoiserTrainer& trainer, std::vector<NoisySample> samples, float weight, bool last)
       : trainer_(trainer), samples_(std::move(samples)), weight_(weight), last_(last) {}
 
+  bool empty() const override { return samples_.empty() && trainer_.mixture_.in_step.empty(); }
+
   Shape between() const override {
-    if (samples_.empty()) return {0};
-    Shape latents = samples_[0].picture.latents.shape();
+    Shape latents = trainer_.latents_;
     latents.insert(latents.begin(), std::ssize(samples_));
     return trainer_.any_expert().between(latents);
   }
 
   Tensor forward(int stage, const Tensor& input) override {
-    if (!batch_) batch_.emplace(trainer_.mixture_, samples_, static_cast<uint64_t>(trainer_.config_.seed), weight_);
+    if (!batch_)
+      batch_.emplace(trainer_.mixture_, samples_, trainer_.latents_, static_cast<uint64_t>(trainer_.config_.seed),
+                     weight_);
     const Tensor out = batch_->forward(stage, input);
     trainer_.count_losses(*batch_);
     return out;

@@ -60,6 +60,7 @@ class DenoiserTrainer : public Trainer {
   DType compute_;
   Layout layout_;
   TimeDistribution times_;
+  Shape latents_;                // of one picture
   ExpertRanges planned_ranges_;  // after the branch
   std::unique_ptr<T5Encoder> text_encoder_;
   std::unique_ptr<Trainee> text_state_;

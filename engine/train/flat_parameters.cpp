@@ -48,20 +48,16 @@ FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, in
       group_(replicas.split(0, replicas.name())),
       stage_(replicas.size() == 1 ? 0 : zero_stage),
       offsets_{0} {
-  check(zero_stage >= 0 && zero_stage <= 2, "zero: stage {}, expected 0, 1 or 2", zero_stage);
+  check(zero_stage >= 0 && zero_stage <= 3, "zero: stage {}, expected 0 to 3", zero_stage);
   for (const Parameter& p : parameters_) offsets_.push_back(offsets_.back() + p.value.numel());
   boundaries_ = cut(offsets_, group_->size());
   if (group_->size() == 1) {
     owned_ = parameters_;
     return;
   }
-  values_ = Tensor::empty({offsets_.back()});
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    parameters_[i].value.move_to(window(values_, parameters_[i].value, offsets_[i]));
-    const int rank = group_->rank();
-    if (stage_ == 0 || (offsets_[i] >= boundaries_[rank] && offsets_[i] < boundaries_[rank + 1]))
-      owned_.push_back(parameters_[i]);
-  }
+  place_own_values();
+  for (size_t i = 0; i < parameters_.size(); ++i)
+    if (stage_ == 0 || owns(i)) owned_.push_back(parameters_[i]);
   for (size_t last = parameters_.size(); last > 0;) {
     size_t first = last - 1;
     while (first > 0 && offsets_[last] - offsets_[first - 1] <= bucket_elements) --first;
@@ -70,11 +66,34 @@ FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, in
   }
 }
 
+bool FlatParameters::owns(size_t parameter) const {
+  const int64_t offset = offsets_[parameter];
+  return offset >= boundaries_[group_->rank()] && offset < boundaries_[group_->rank() + 1];
+}
+
 bool FlatParameters::has(std::string_view name) const {
   const auto it = std::ranges::find_if(parameters_, [&](const Parameter& p) { return p.name == name; });
-  if (it == parameters_.end()) return false;
-  const int64_t offset = offsets_[it - parameters_.begin()];
-  return offset >= boundaries_[group_->rank()] && offset < boundaries_[group_->rank() + 1];
+  return it != parameters_.end() && owns(it - parameters_.begin());
+}
+
+namespace {
+
+// Of a parameter whose values are on another rank: its shape, and no memory.
+Tensor absent(const Tensor& like) { return Tensor::borrow(nullptr, like.shape(), like.dtype(), nullptr); }
+
+}  // namespace
+
+void FlatParameters::place_own_values() {
+  const int64_t begin = stage_ < 3 ? 0 : boundaries_[group_->rank()],
+                end = stage_ < 3 ? offsets_.back() : boundaries_[group_->rank() + 1];
+  values_ = Tensor::empty({end - begin});
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor& value = parameters_[i].value;
+    if (stage_ < 3 || owns(i))
+      value.move_to(window(values_, value, offsets_[i] - begin));
+    else
+      value.look_at(absent(value));
+  }
 }
 
 FlatParameters::~FlatParameters() { hook(false); }
@@ -107,10 +126,11 @@ void FlatParameters::start(Bucket& bucket) {
   const int64_t begin = offsets_[bucket.first], end = offsets_[bucket.last];
   bucket.gradients = Tensor::empty({end - begin});
   for (size_t i = bucket.first; i < bucket.last; ++i) {
-    const Tensor& value = parameters_[i].value;
+    Tensor& value = parameters_[i].value;
     const Tensor to = window(bucket.gradients, value, offsets_[i] - begin);
     const Tensor gradient = value.grad();
     copy_into(gradient ? gradient : Tensor::zeros(value.shape()), to);
+    value.clear_grad();
   }
   if (stage_ < 2) {
     bucket.pending = group_->all_reduce(values(bucket.gradients));
@@ -133,7 +153,6 @@ void FlatParameters::finish_gradients() {
   if (group_->size() == 1) return;
   hook(false);
   start_ready_buckets(true);
-  for (Parameter& p : parameters_) p.value.clear_grad();
   for (const auto& bucket : buckets_) {
     bucket->pending.wait();
     const bool whole = stage_ < 2;
@@ -153,7 +172,7 @@ double FlatParameters::sum_of_squares() const {
   double sum = 0;
   for (const Parameter& p : stage_ < 2 ? parameters_ : owned_)
     if (const Tensor gradient = p.value.grad()) sum += kernels::cpu::sum_of_squares(gradient.view());
-  if (stage_ == 2) group_->all_reduce(values(std::span(&sum, 1))).wait();
+  if (stage_ >= 2) group_->all_reduce(values(std::span(&sum, 1))).wait();
   return sum;
 }
 
@@ -165,7 +184,32 @@ void FlatParameters::gather(const Tensor& flat) const {
 }
 
 void FlatParameters::share_values() {
-  if (stage_ > 0) gather(values_);
+  if (stage_ == 1 || stage_ == 2) gather(values_);
+}
+
+std::shared_ptr<void> FlatParameters::hold(std::string_view prefix) {
+  if (stage_ < 3) return nullptr;
+  size_t first = 0;
+  while (first < parameters_.size() && !parameters_[first].name.starts_with(prefix)) ++first;
+  size_t last = first;
+  while (last < parameters_.size() && parameters_[last].name.starts_with(prefix)) ++last;
+  const int64_t begin = offsets_[first], own = boundaries_[group_->rank()];
+  const std::vector<int64_t> counts = owned_counts(begin, offsets_[last]);
+  const Tensor gathered = Tensor::empty({offsets_[last] - begin});
+  group_->all_gather(values(values_).part(std::max(begin, own) - own, counts[group_->rank()]), values(gathered), counts)
+      .wait();
+  for (size_t i = first; i < last; ++i)
+    if (!owns(i)) parameters_[i].value.look_at(window(gathered, parameters_[i].value, offsets_[i] - begin));
+  return {nullptr, [this, first, last](void*) {
+            for (size_t i = first; i < last; ++i)
+              if (!owns(i)) parameters_[i].value.look_at(absent(parameters_[i].value));
+          }};
+}
+
+std::vector<Tensor> FlatParameters::all_values() const {
+  std::vector<Tensor> mine;
+  for (const Parameter& p : stage_ < 3 ? parameters_ : owned_) mine.push_back(p.value);
+  return stage_ < 3 ? mine : collect(mine);
 }
 
 std::vector<Tensor> FlatParameters::collect(const std::vector<Tensor>& mine) const {

@@ -18,9 +18,9 @@ struct FlowBatch {
   Tensor timestep;       // [B] f32
 };
 
-FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const int64_t> order, uint64_t seed) {
+FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const int64_t> order, const Shape& item,
+                          uint64_t seed) {
   const auto items = static_cast<int64_t>(order.size());
-  const Shape& item = batch[0].picture.latents.shape();
   Shape shape{items};
   shape.insert(shape.end(), item.begin(), item.end());
   const Tensor image = Tensor::empty(shape), noise = Tensor::empty(shape), timestep = Tensor::empty({items});
@@ -46,9 +46,10 @@ FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const in
 
 }  // namespace
 
-GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed, float weight)
+GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, const Shape& latents, uint64_t seed,
+                       float weight)
     : mixture_(mixture), weight_(weight) {
-  if (batch.empty()) return;
+  if (batch.empty() && mixture.in_step.empty()) return;
   std::vector<std::vector<int64_t>> members(mixture.experts.size());
   for (size_t i = 0; i < batch.size(); ++i)
     members[mixture.ranges.expert_of(batch[i].t)].push_back(static_cast<int64_t>(i));
@@ -59,7 +60,7 @@ GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batc
       order.push_back(i);
       tokens.push_back(batch[i].picture.tokens);
     }
-  const FlowBatch flow = make_flow_batch(batch, order, seed);
+  const FlowBatch flow = make_flow_batch(batch, order, latents, seed);
   noisy_ = flow.noisy;
   target_ = flow.target;
   const TextStates text = encode_texts(*mixture.text_encoder, tokens, mixture.max_tokens, mixture.layout);
@@ -67,7 +68,7 @@ GatedBatch::GatedBatch(const Mixture& mixture, std::span<const NoisySample> batc
   int64_t first = 0;
   for (size_t e = 0; e < members.size(); ++e) {
     const auto length = static_cast<int64_t>(members[e].size());
-    if (length == 0) continue;
+    if (length == 0 && !mixture.in_step.contains(static_cast<int>(e))) continue;
     const auto slice = [&](const Tensor& x) { return narrow(x, 0, first, length); };
     const WanTransformer& expert = *mixture.experts[e];
     const TextContext context = expert.encode_text(slice(text.states), slice(text.count));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Mixture {
   ExpertRanges ranges;
   int64_t max_tokens = 0;
   Layout layout = {};  // whose ranks share the encoding of texts
+  // Experts that run even without a sample here, as replicas gather their weights together (ZeRO 3).
+  std::set<int> in_step = {};
 };
 
 // A picture with its text, at noise level t.
@@ -40,9 +43,11 @@ struct ExpertLoss {
 // are encoded and the noise is drawn here; the experts' stages run when they are called.
 class GatedBatch : public StagedPass {
  public:
-  // Gradients are those of `weight` times the sum of the losses.
-  GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, uint64_t seed, float weight = 1);
+  // `latents`: shape of one picture's. Gradients are those of `weight` times the sum of the losses.
+  GatedBatch(const Mixture& mixture, std::span<const NoisySample> batch, const Shape& latents, uint64_t seed,
+             float weight = 1);
 
+  bool empty() const override { return slices_.empty(); }
   Shape between() const override { return between_; }
   Tensor forward(int stage, const Tensor& input) override;
   void after_backward() override;  // takes the gradients on to what conditions the blocks, and to the text encoder

@@ -28,6 +28,7 @@ void copy_values(const Parameters& from, const Parameters& to) {
 
 struct Trainee::Part {
   Holding holding;
+  bool held_by_block;  // there only while a block is held
   FlatParameters flat;
 };
 
@@ -58,13 +59,15 @@ Group& Trainee::replicas(const Holding& holding) const {
 
 void Trainee::make_parts(int zero_stage) {
   for (Shard shard : {Shard::whole, Shard::column})
-    for (bool every_stage : {true, false}) {
+    for (const auto& [every_stage, by_block] : {std::pair{true, false}, {true, true}, {false, false}, {false, true}}) {
       const Holding holding{shard, every_stage, sharing_.holders != Sharing::Holders::group};
       Parameters held;
-      std::ranges::copy_if(parameters_, std::back_inserter(held),
-                           [&](const Parameter& p) { return holding_of(p) == holding; });
+      for (const Parameter& p : parameters_)
+        if (holding_of(p) == holding && (zero_stage == 3 && p.name.starts_with("blocks.")) == by_block)
+          held.push_back(p);
+      const int stage = by_block ? 3 : std::min(zero_stage, 2);
       if (!held.empty())
-        parts_.push_back(std::unique_ptr<Part>(new Part{holding, {held, replicas(holding), zero_stage}}));
+        parts_.push_back(std::unique_ptr<Part>(new Part{holding, by_block, {held, replicas(holding), stage}}));
     }
 }
 
@@ -81,6 +84,13 @@ Parameters Trainee::owned() const {
 
 void Trainee::expect_last_gradients() {
   for (const auto& part : parts_) part->flat.expect_last_gradients();
+}
+
+std::shared_ptr<void> Trainee::hold_block(int64_t block) {
+  auto held = std::make_shared<std::vector<std::shared_ptr<void>>>();
+  for (const auto& part : parts_)
+    if (part->held_by_block) held->push_back(part->flat.hold(fmt::format("blocks.{}.", block)));
+  return held;
 }
 
 // Of all the network's gradients, on whatever ranks they are.
@@ -122,7 +132,18 @@ Parameters Trainee::collect(const std::string& prefix, const Parameters& mine) c
   return result;
 }
 
-Parameters Trainee::averages() const { return averaged_ ? collect("", optimizer_->averages()) : parameters_; }
+Parameters Trainee::all_values() const {
+  std::map<std::string, Tensor> found;
+  for (const auto& part : parts_) {
+    const std::vector<Tensor> all = part->flat.all_values();
+    for (size_t i = 0; i < all.size(); ++i) found[part->flat.parameters()[i].name] = all[i];
+  }
+  Parameters values = parameters_;
+  for (Parameter& p : values) p.value = found.at(p.name);
+  return values;
+}
+
+Parameters Trainee::averages() const { return averaged_ ? collect("", optimizer_->averages()) : all_values(); }
 
 Parameters Trainee::optimizer_state() const {
   const Parameters mine = optimizer_->state();
@@ -230,9 +251,17 @@ void Trainee::save(const Path& folder) const {
   write_shared(own / "optimizer.safetensors", optimizer_entries(), optimizer_->state());
 }
 
+// The parameters whose values this rank keeps.
+Parameters Trainee::present() const {
+  Parameters present;
+  for (const Parameter& p : parameters_)
+    if (p.value.raw() || p.value.numel() == 0) present.push_back(p);
+  return present;
+}
+
 void Trainee::load(const Path& folder) {
   const Path own = folder / name_;
-  read_shared(own / "weights.safetensors", parameters_);
+  read_shared(own / "weights.safetensors", present());
   if (averaged_) read_shared(own / "ema.safetensors", optimizer_->averages());
   read_shared(own / "optimizer.safetensors", optimizer_->state());
 }

@@ -20,7 +20,9 @@ struct Sharing {
   };
   Layout layout;
   Holders holders = Holders::ranks;
-  int zero_stage = 0;  // engine/train/flat_parameters.h
+  // engine/train/flat_parameters.h. At stage 3 parameters called blocks.I.… are there while block I is held, the others
+  // always.
+  int zero_stage = 0;
 };
 
 // One network in training (an expert, a text encoder, an autoencoder): its parameters with their optimizer and moving
@@ -35,12 +37,16 @@ class Trainee {
   // The coming backward pass of each parameter is the last of this step: gradients may be summed over the replicas as
   // they arrive.
   void expect_last_gradients();
+  // Stage 3: gathers the parameters of a block until what is returned is let go. All ranks hold the same blocks in the
+  // same order.
+  std::shared_ptr<void> hold_block(int64_t block);
   // Applies and clears the gradients, summed over the replicas; returns their norm before clipping.
   double step(double lr_factor);
 
   const std::string& name() const { return name_; }
   const Parameters& parameters() const { return parameters_; }
-  // Of all parameters, also those that other replicas update. All ranks call them.
+  // Of all parameters, also those that other replicas update or keep. All ranks call them.
+  Parameters all_values() const;
   Parameters averages() const;
   Parameters optimizer_state() const;
 
@@ -61,6 +67,7 @@ class Trainee {
   Group& replicas(const Holding& holding) const;
   void make_parts(int zero_stage);
   Parameters owned() const;
+  Parameters present() const;
   double norm() const;
 
   std::string name_;

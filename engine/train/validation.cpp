@@ -51,7 +51,7 @@ std::vector<double> validation_losses(const Mixture& mixture, const ValidationGr
   const auto total = static_cast<int64_t>(grid.samples.size());
   for (int64_t first = 0; first < total; first += batch) {
     const std::span slice(grid.samples.data() + first, std::min(batch, total - first));
-    for (const ExpertLoss& part : GatedBatch(mixture, slice, grid_seed).losses())
+    for (const ExpertLoss& part : GatedBatch(mixture, slice, slice[0].picture.latents.shape(), grid_seed).losses())
       for (size_t i = 0; i < part.losses.size(); ++i) losses[first + part.samples[i]] = part.losses[i];
   }
   return losses;

@@ -163,7 +163,7 @@ void norm_backward_as(const NormBackwardArgs& args) {
   const int64_t times = args.x.shape[1], d = args.x.shape[2], rows = args.x.shape[0] * times;
   // Column gradients gather over groups of rows: one item, or everything.
   const bool by_item = args.scale.rank == 2 || args.shift.rank == 2;
-  const int64_t groups = by_item ? args.x.shape[0] : 1, group = rows / groups;
+  const int64_t groups = by_item ? args.x.shape[0] : 1, group = groups == 0 ? 0 : rows / groups;
   const Chunks chunks(group, d);
   PartialSums dscale(groups, chunks.count, d, args.dscale.as<float>()),
       dshift(groups, chunks.count, d, args.dshift.as<float>());
@@ -191,7 +191,7 @@ void norm_backward_as(const NormBackwardArgs& args) {
 }
 
 void norm_backward_here(const NormBackwardArgs& args) {
-  if (args.x.shape[0] == 0 || args.x.shape[2] == 0) return;
+  if (args.x.shape[2] == 0) return;
   with_type(args.x.dtype, [&](auto x) {
     with_type(args.dy.dtype, [&](auto g) {
       if (args.silu)

@@ -177,5 +177,47 @@ TEST(Norm, NoTokensGiveZeroGradients) {
   EXPECT_EQ(weight.grad().to_vector(), std::vector<float>(5, 0.0f));
 }
 
+TEST(Norm, NoItemsGiveZeroGradients) {
+  const Tensor none = Tensor::empty({0, 3, 5}), no_rows = Tensor::empty({0, 5});
+  Tensor weight = random({5}, 2);
+  weight.set_requires_grad(true);
+  backward(layer_norm(none, weight, weight, 1e-6f), none);
+  backward(rms_norm(none, weight, 1e-6f), none);
+  EXPECT_EQ(weight.grad().to_vector(), std::vector<float>(5, 0.0f));
+  EXPECT_EQ(modulated_norm(none, no_rows, no_rows, 1e-6f).shape(), none.shape());
+}
+
+// Both halves of the rows with the means of the whole ones, against the whole rows.
+TEST(Norm, RmsNormOfPartsOfRows) {
+  const Tensor x = random({2, 3, 8}, 1), weight = random({8}, 2), dy = random({2, 3, 8}, 3);
+  const auto gradients = [&](int64_t first, int64_t size, const std::function<void(const Tensor&)>& average) {
+    Tensor part = contiguous(narrow(x, 2, first, size)), own = contiguous(narrow(weight, 0, first, size));
+    part.set_requires_grad(true);
+    own.set_requires_grad(true);
+    const Tensor y = average ? rms_norm(part, own, eps, average) : rms_norm(part, own, eps);
+    backward(y, contiguous(narrow(dy, 2, first, size)));
+    return std::array{y.detach(), part.grad(), own.grad()};
+  };
+  const auto whole = gradients(0, 8, {});
+  // Of the whole rows: squares, and then dy weight (x rstd).
+  std::vector<float> squares(6, 0), products(6, 0);
+  for (int64_t row = 0; row < 6; ++row) {
+    for (int64_t i = 0; i < 8; ++i) squares[row] += std::pow(x.to_vector()[row * 8 + i], 2.0f) / 8;
+    for (int64_t i = 0; i < 8; ++i)
+      products[row] += dy.to_vector()[row * 8 + i] * whole[0].to_vector()[row * 8 + i] / 8;
+  }
+  for (const auto& [first, size] : {std::pair<int64_t, int64_t>{0, 6}, {6, 2}}) {
+    int calls = 0;
+    const auto part = gradients(first, size, [&](const Tensor& means) {
+      const std::vector<float>& known = calls++ == 0 ? squares : products;
+      std::copy(known.begin(), known.end(), means.data<float>());
+    });
+    EXPECT_EQ(calls, 2);
+    expect_close(part[0], contiguous(narrow(whole[0], 2, first, size)).to_vector(), 1e-6);
+    expect_close(part[1], contiguous(narrow(whole[1], 2, first, size)).to_vector(), 1e-5);
+    expect_close(part[2], contiguous(narrow(whole[2], 0, first, size)).to_vector(), 1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace baton::test

@@ -131,7 +131,8 @@ class Product : public StagedPass {
  public:
   Product(const std::vector<Tensor>& weights, float x, bool empty)
       : weights_(weights), x_(Tensor::full({1}, x)), empty_(empty) {}
-  Shape between() const override { return {empty_ ? 0 : 1}; }
+  bool empty() const override { return empty_; }
+  Shape between() const override { return {1}; }
   Tensor forward(int stage, const Tensor& input) override { return (stage == 0 ? x_ : input) * weights_[stage]; }
 
  private:

@@ -114,7 +114,7 @@ TEST(DenoiserTrainer, HardGateIsEachSampleAlone) {
     return all;
   };
   const auto train_on = [&](std::span<const NoisySample> samples, std::vector<float>& losses) {
-    GatedBatch pass(mixture, samples, 9, 1.0f / 7);
+    GatedBatch pass(mixture, samples, samples[0].picture.latents.shape(), 9, 1.0f / 7);
     backward(pass.forward(0, {}));
     pass.after_backward();
     std::vector<std::pair<int64_t, float>> found;

@@ -83,6 +83,31 @@ TEST_P(FlatParametersTest, SumsGradientsAndSharesValues) {
 
 INSTANTIATE_TEST_SUITE_P(Stages, FlatParametersTest, testing::Values(0, 1, 2));
 
+TEST(FlatParameters, StageThreeHasValuesWhileTheyAreHeld) {
+  run_ranks(ranks, {}, [&](Group& group) {
+    const Parameters parameters = make();
+    FlatParameters flat(parameters, group, 3);
+    const auto there = [&](size_t i) { return parameters[i].value.raw() != nullptr; };
+    const auto expect_own_alone = [&] {
+      for (size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(there(i), flat.has(parameters[i].name)) << i;
+    };
+    expect_own_alone();
+    for (const Parameter& p : flat.owned()) p.value.data<float>()[0] = 50;
+    Tensor saved;
+    {
+      const auto held = flat.hold("3");
+      ASSERT_TRUE(there(3));
+      saved = parameters[3].value.detach();
+    }
+    expect_own_alone();
+    Tensor expected = value(3);
+    expected.data<float>()[0] = 50;
+    EXPECT_EQ(saved.to_vector(), expected.to_vector()) << "what was saved for the backward pass stays";
+    const std::vector<Tensor> all = flat.all_values();
+    for (size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(all[i].data<float>()[0], 50);
+  });
+}
+
 TEST(FlatParameters, OneRankIsLeftAlone) {
   const Parameters parameters = make();
   const void* before = parameters[0].value.raw();

@@ -42,6 +42,7 @@ TrainConfig config_of(const Case& c) {
   config.batch = c.batch;
   config.micro_batch = c.micro_batch;
   config.zero = c.zero;
+  if (c.zero == 3) config.recompute = Recompute::full;
   config.pipeline = c.order;
   config.denoiser.transformer.num_layers = 4;
   return config;
@@ -102,6 +103,9 @@ TEST_P(ParallelTraining, IsTrainingOnOneRank) {
 
 INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
                          testing::Values(Case{"dp=2"}, Case{"dp=2", 1}, Case{"dp=2", 2}, Case{"dp=3", 2},
+                                         Case{"dp=2", 3}, Case{"dp=3", 3, false, 8, 4}, Case{"ring=2,dp=2", 3},
+                                         Case{"tp=2,dp=2", 3, true}, Case{"ep=1:2", 3}, Case{"dp=3", 3, false, 2},
+
                                          Case{"dp=2", 0, false, 8, 4}, Case{"dp=2", 2, false, 8, 4},
                                          Case{"dp=3", 1, false, 2},  // ranks without a sample
                                          Case{"tp=2"}, Case{"tp=2", 0, true}, Case{"tp=2,dp=2", 2, true},
@@ -116,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelTraining,
                                          pipeline("pp=2,dp=2", 4, f1b1, 1, 2),
                                          pipeline("pp=2,tp=2", 4, f1b1, 2, 1, true),
                                          pipeline("pp=2,dp=2,tp=2", 4, f1b1, 1, 2), pipeline("ep=2,pp=2", 1),
-                                         pipeline("ep=1:2,pp=2", 4, f1b1, 2, 2)));
+                                         pipeline("pp=2,dp=2", 2, f1b1, 2, 3), pipeline("ep=1:2,pp=2", 4, f1b1, 2, 2)));
 
 std::map<std::string, std::string> bytes_of(const Path& folder) {
   std::map<std::string, std::string> files;
@@ -172,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{Case{"ring=2,tp=2", 2, true}, Case{"dp=2", 0}},
                     std::pair{Case{"dp=2", 2}, Case{"ep=2:1", 2}},
                     std::pair{Case{"ulysses=2,tp=2", 1}, Case{"ulysses=4", 2}},
-                    std::pair{pipeline("pp=2", 4), Case{"dp=2", 2}},
+                    std::pair{pipeline("pp=2", 4), Case{"dp=2", 3}},
                     std::pair{pipeline("pp=2,tp=2", 2, f1b1, 2, 2, true), pipeline("ep=2,pp=2", 4, f1b1, 1, 1)}));
 
 }  // namespace
