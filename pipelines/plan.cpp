@@ -153,6 +153,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
              .order = config.order,
              .interleave = config.interleave,
              .recompute = recompute_of(config.recompute, train.recompute),
+             .recompute_every = config.recompute_every > 0 ? config.recompute_every : train.recompute_every,
              .sequence_parallel = config.sequence_parallel,
              .zero = config.zero >= 0 ? config.zero : train.zero};
   run.ranks = config.ranks > 0 ? config.ranks : run.mesh.ranks();

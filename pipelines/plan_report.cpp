@@ -14,7 +14,10 @@ namespace {
 constexpr double gib = 1 << 30;
 constexpr const char* recompute_words[] = {"none", "selective", "full"};
 
-const char* word(Recompute recompute) { return recompute_words[static_cast<int>(recompute)]; }
+std::string word(const Execution& e) {
+  const char* word = recompute_words[static_cast<int>(e.recompute)];
+  return e.recompute_every == 1 ? word : fmt::format("{} 1/{}", word, e.recompute_every);
+}
 
 std::string memory_table(const Plan& plan, const Machine& machine) {
   const MemoryPlan& m = plan.memory;
@@ -69,7 +72,8 @@ Json to_json(const Plan& plan, const Machine& machine) {
           {"micro_batch", plan.execution.micro_batch},
           {"micro_batches", plan.execution.micro_batches},
           {"interleave", plan.execution.interleave},
-          {"recompute", word(plan.execution.recompute)},
+          {"recompute", recompute_words[static_cast<int>(plan.execution.recompute)]},
+          {"recompute_every", plan.execution.recompute_every},
           {"sequence_parallel", plan.execution.sequence_parallel},
           {"zero", plan.execution.zero},
           {"weight_bytes", m.weights},
@@ -102,7 +106,7 @@ Json to_json(const Plan& plan, const Machine& machine) {
 std::string describe(const Plan& plan, const Machine& machine) {
   const Execution& e = plan.execution;
   return fmt::format("{} ranks of {}, mesh {}: {} micro-batches of {}, recomputation {}, ZeRO {}{}\n\n{}\n{}\n{}\n",
-                     plan.ranks, machine.name, plan.mesh, e.micro_batches, e.micro_batch, word(e.recompute), e.zero,
+                     plan.ranks, machine.name, plan.mesh, e.micro_batches, e.micro_batch, word(e), e.zero,
                      e.sequence_parallel ? ", sequence parallel" : "", memory_table(plan, machine), time_table(plan),
                      fmt::join(advice(plan, machine), "\n"));
 }
@@ -112,7 +116,7 @@ std::string describe(const std::vector<Plan>& plans, const Machine& machine) {
                                  "recompute", "ZeRO", "SP", "GiB", "s / step", "MFU %", "waits %");
   for (const Plan& p : plans) {
     text += fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", p.mesh,
-                        p.execution.micro_batch, p.execution.interleave, word(p.execution.recompute), p.execution.zero,
+                        p.execution.micro_batch, p.execution.interleave, word(p.execution), p.execution.zero,
                         p.execution.sequence_parallel ? "yes" : "", p.memory.peak() / gib, p.time.step(), 100 * p.mfu(),
                         100 * p.time.idle / p.time.step(), p.fits(machine) ? "" : "  does not fit");
   }

@@ -17,6 +17,8 @@ void visit(ConfigVisitor& v, PlanConfig& c) {
   v.choice("order", c.order, {"1f1b", "gpipe"}, "of micro-batches in a pipeline stage");
   v.choice("recompute", c.recompute, {"auto", "none", "selective", "full"},
            "what is computed again in the backward pass; auto: as the config says (GPT: none)");
+  v("recompute_every", c.recompute_every, "of a denoiser: in every so many blocks; 0: as the config says",
+    {0, 1 << 16});
   v("sequence_parallel", c.sequence_parallel, "share the tokens over tp where matrices are not sharded");
   v("zero", c.zero,
     "divide over the replicas 1: optimizer state, 2: gradients too, 3: weights too; the most for --search (default: "

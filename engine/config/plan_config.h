@@ -22,6 +22,7 @@ struct PlanConfig {
   int64_t global_batch = 0;
   int64_t micro_batch = 0;
   int64_t interleave = 1;
+  int64_t recompute_every = 0;  // 0: as configured
   PipelineOrder order = PipelineOrder::one_f_one_b;
   PlannedRecompute recompute = PlannedRecompute::as_configured;
   bool sequence_parallel = false;

@@ -196,6 +196,7 @@ void visit(ConfigVisitor& v, TrainConfig& c) {
            "of activations and products; weights stay f32; auto: bf16 where the processor multiplies it");
   v.choice("recompute", c.recompute, {"off", "selective", "full"},
            "what is computed again instead of kept for the backward pass");
+  if (!vae) v("recompute_every", c.recompute_every, "in every so many blocks; the others keep all", {1, 1 << 16});
   v("log_every", c.log_every, "steps between lines of metrics", {1, 1'000'000'000});
   v.section("data", "", [&] { visit(v, c.data, c.kind); });
   if (vae) {
@@ -241,7 +242,7 @@ void resolve(TrainConfig& c) {
   check(c.micro_batch == 0 || c.experts.batch % c.micro_batch == 0, "micro_batch: {} does not divide experts.batch: {}",
         c.micro_batch, c.experts.batch);
   resolve(c.parallel);
-  check(c.zero < 3 || c.recompute == Recompute::full,
+  check(c.zero < 3 || (c.recompute == Recompute::full && c.recompute_every == 1),
         "zero: 3 gathers a block's weights when it runs and lets them go, so the backward pass must run it again: set "
         "recompute: full");
   check(c.pipeline == PipelineOrder::one_f_one_b || c.parallel.interleave == 1,

@@ -270,13 +270,14 @@ WanConditions WanTransformer::conditions(const Shape& latents, const Tensor& tim
 }
 
 Tensor WanTransformer::run_block(int64_t index, const Tensor& x, const WanConditions& c) const {
-  const auto run = [&block = *blocks_[index], count = c.text.count, rotation = c.rotation, tokens = c.tokens,
-                    mode = recompute_, around = around_block_, index](std::span<const Tensor> in) {
+  const Recompute mode = index % recompute_every_ == 0 ? recompute_ : Recompute::off;
+  const auto run = [&block = *blocks_[index], count = c.text.count, rotation = c.rotation, tokens = c.tokens, mode,
+                    around = around_block_, index](std::span<const Tensor> in) {
     const std::shared_ptr<void> held = around ? around(index) : nullptr;
     return std::vector{block(in[0], in[1], in[2], in[3], count, rotation, tokens, mode)};
   };
   std::vector<Tensor> inputs{x, c.modulation, c.text.key[index], c.text.value[index]};
-  return recompute_ == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
+  return mode == Recompute::full ? recompute(run, std::move(inputs))[0] : run(inputs)[0];
 }
 
 Tensor WanTransformer::stage(int index, const Tensor& input, const WanConditions& c) const {

@@ -80,7 +80,11 @@ class WanTransformer {
 
   const WanTransformerConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
-  void set_recompute(Recompute recompute) { recompute_ = recompute; }
+  // In every so many blocks; the others keep all.
+  void set_recompute(Recompute recompute, int64_t every = 1) {
+    recompute_ = recompute;
+    recompute_every_ = every;
+  }
   // Called before a block runs, forward or again for the backward pass; what it gives is let go when the block has run.
   using AroundBlock = std::function<std::shared_ptr<void>(int64_t block)>;
   void set_around_block(AroundBlock around) { around_block_ = std::move(around); }
@@ -101,6 +105,7 @@ class WanTransformer {
   Stages stages_;
   Parameters parameters_;
   Recompute recompute_ = Recompute::off;
+  int64_t recompute_every_ = 1;
   AroundBlock around_block_;
   bool check_finite_ = false;
   // What other stages have is null.

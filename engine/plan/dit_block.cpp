@@ -24,10 +24,11 @@ class Block {
     block += tensor_parallel();
     const Cost once = block.forward;
     block += text();
-    if (execution_.recompute == Recompute::full) block.backward += once;
+    const double again = 1 / static_cast<double>(execution_.recompute_every);
+    if (execution_.recompute == Recompute::full) block.backward += again * once;
     if (execution_.recompute == Recompute::selective) {
-      block.backward += attention.forward;
-      block.backward += out.forward;
+      block.backward += again * attention.forward;
+      block.backward += again * out.forward;
     }
     if (execution_.zero == 3) gather_weights(block);
     return block;

@@ -16,14 +16,15 @@ DitFlops dit_flops(const DitModel& m) {
           .feed_forward_out = 2 * n * d * f};
 }
 
-double dit_step_flops(const DitModel& m, double samples, Recompute recompute) {
+double dit_step_flops(const DitModel& m, double samples, Recompute recompute, int64_t every) {
   const DitFlops flops = dit_flops(m);
   const auto blocks = static_cast<double>(m.transformer.num_layers);
   double sample = 3 * flops.forward(blocks);
   if (m.text_encoder)
     sample += 3 * 2 * static_cast<double>(m.text_tokens) * parameters_of(*m.text_encoder).block_matrices;
-  if (recompute == Recompute::full) sample += blocks * (flops.linear + flops.attention);
-  if (recompute == Recompute::selective) sample += blocks * (flops.attention + flops.feed_forward_out);
+  const double again = blocks / static_cast<double>(every);
+  if (recompute == Recompute::full) sample += again * (flops.linear + flops.attention);
+  if (recompute == Recompute::selective) sample += again * (flops.attention + flops.feed_forward_out);
   return samples * sample;
 }
 

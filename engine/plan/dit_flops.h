@@ -18,6 +18,6 @@ DitFlops dit_flops(const DitModel& model);
 
 // Of a training step over so many samples, the text encoder's included if it is trained: three times forward, and with
 // `recompute` what is computed again. The backward pass of attention counts as two forward ones, as for a layer.
-double dit_step_flops(const DitModel& model, double samples, Recompute recompute);
+double dit_step_flops(const DitModel& model, double samples, Recompute recompute, int64_t every = 1);
 
 }  // namespace baton

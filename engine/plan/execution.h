@@ -14,6 +14,7 @@ struct Execution {
   int64_t interleave = 1;     // pieces of the stack that a pipeline stage has
   PipelineOrder order = PipelineOrder::one_f_one_b;
   Recompute recompute = Recompute::off;
+  int64_t recompute_every = 1;  // in every so many blocks
   bool sequence_parallel = false;
   int64_t zero = 0;  // 1: optimizer state, 2: gradients too, 3: weights too are divided over the replicas
 

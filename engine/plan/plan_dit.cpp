@@ -49,9 +49,16 @@ RankParameters rank_parameters(const DitModel& m, const Execution& e) {
   return m.muon ? RankParameters{matrices, others} : RankParameters{0, matrices + others};
 }
 
+// A mean over blocks, of which every so many recompute.
+double of_block(double recomputed, double whole, int64_t recompute_every) {
+  const auto every = static_cast<double>(recompute_every);
+  return (recomputed + (every - 1) * whole) / every;
+}
+
 // What the blocks of the first stage keep for all micro-batches in flight.
-double block_bytes(const DitModel& m, const Execution& e, Recompute recompute) {
-  return stage_blocks(m, e) * micro_batches_in_flight(e) * dit_block_activations(m, e, recompute);
+double block_bytes(const DitModel& m, const Execution& e, Recompute recompute, int64_t every) {
+  return stage_blocks(m, e) * micro_batches_in_flight(e) *
+         of_block(dit_block_activations(m, e, recompute), dit_block_activations(m, e, Recompute::off), every);
 }
 
 MemoryPlan memory_of(const DitModel& m, const Execution& e) {
@@ -63,11 +70,13 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
                     .gradients = f32 * p.all() / gradient_share,
                     .optimizer = (f32 * p.muon + 2 * f32 * p.adamw + (m.ema ? f32 * p.all() : 0)) / divided(e, 1)};
   const double in_flight = micro_batches_in_flight(e);
-  memory.compute_weights = stage_blocks(m, e) * in_flight * dit_block_weight_copies(m, e, e.recompute) *
+  memory.compute_weights = stage_blocks(m, e) * in_flight *
+                           of_block(dit_block_weight_copies(m, e, e.recompute),
+                                    dit_block_weight_copies(m, e, Recompute::off), e.recompute_every) *
                            static_cast<double>(std::min(m.experts(), e.micro_batch));
-  memory.activations = block_bytes(m, e, e.recompute);
+  memory.activations = block_bytes(m, e, e.recompute, e.recompute_every);
   for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
-    memory.activations_if[static_cast<int>(mode)] = block_bytes(m, e, mode);
+    memory.activations_if[static_cast<int>(mode)] = block_bytes(m, e, mode, 1);
   memory.activations_outside = in_flight * (dit_activations_outside(m, e) + text_encoder_activations(m, e));
   memory.working = dit_working(m, e);
   if (s.t > 1) memory.buffers += s.bytes * s.entered();
@@ -140,6 +149,7 @@ std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run, const s
                       {.interleave = run.interleave,
                        .order = run.order,
                        .recompute = run.recompute,
+                       .recompute_every = run.recompute_every,
                        .sequence_parallel = run.sequence_parallel,
                        .zero = run.zero}};
     group.model.shares.assign(each, 1.0 / static_cast<double>(each));
@@ -163,6 +173,8 @@ std::vector<ExpertGroup> groups_of(const DitModel& m, const DitRun& run, const s
 
 Plan plan_dit(const DitModel& m, const DitRun& run, const Machine& machine) {
   check_fits(m, run);
+  check(run.zero < 3 || (run.recompute == Recompute::full && run.recompute_every == 1),
+        "plan: --zero 3 gathers a block's weights when it runs and lets them go, so it goes with --recompute full");
   const std::vector<double> loads = loads_of(m, run.mesh.size(Axis::ep));
   const Mesh mesh(run.mesh, static_cast<int>(run.ranks), loads);
   Plan plan{.mesh = mesh.describe(), .ranks = run.ranks};
@@ -177,7 +189,7 @@ Plan plan_dit(const DitModel& m, const DitRun& run, const Machine& machine) {
     }
   }
   plan.time.model_flops = dit_step_flops(m, static_cast<double>(run.batch), Recompute::off);
-  plan.time.hardware_flops = dit_step_flops(m, static_cast<double>(run.batch), run.recompute);
+  plan.time.hardware_flops = dit_step_flops(m, static_cast<double>(run.batch), run.recompute, run.recompute_every);
   plan.peak_flops = machine.peak(m.compute) * static_cast<double>(run.ranks);
   return plan;
 }

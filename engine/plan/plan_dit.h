@@ -14,6 +14,7 @@ struct DitRun {
   PipelineOrder order = PipelineOrder::one_f_one_b;
   int64_t interleave = 1;
   Recompute recompute = Recompute::off;
+  int64_t recompute_every = 1;
   bool sequence_parallel = false;
   int64_t zero = 0;
 };

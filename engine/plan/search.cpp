@@ -58,17 +58,22 @@ std::vector<int> interleave_choices(const DitModel& m, const DitRun& run) {
   return divisors(m.transformer.num_layers / pp);
 }
 
+// From keeping all to keeping least.
+constexpr std::pair<Recompute, int64_t> dit_modes[] = {
+    {Recompute::off, 1}, {Recompute::selective, 1}, {Recompute::full, 4}, {Recompute::full, 2}, {Recompute::full, 1}};
+
 // Of the ways to run on run.mesh.
 std::optional<Found<DitRun>> best_on(DitRun run, const DitModel& m, int64_t most_zero, const Machine& machine) {
   Best<DitRun> best(machine);
   const int64_t most = std::min<int64_t>(run.batch, 64);
   for (const bool sequence_parallel : sequence_parallel_choices(run.mesh.size(Axis::tp)))
     for (run.zero = 0; run.zero <= most_zero; ++run.zero)
-      for (const Recompute recompute : modes)
+      for (const auto& [recompute, every] : run.zero == 3 ? std::span(dit_modes).last(1) : std::span(dit_modes))
         for (run.micro_batch = 1; run.micro_batch <= most; run.micro_batch *= 2)
           for (const int interleave : interleave_choices(m, run)) {
             run.sequence_parallel = sequence_parallel;
             run.recompute = recompute;
+            run.recompute_every = every;
             run.interleave = interleave;
             best.consider(run, plan_dit(m, run, machine));
           }

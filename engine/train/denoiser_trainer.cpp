@@ -86,7 +86,7 @@ void DenoiserTrainer::add_expert(ParameterSource& source, int count) {
   std::unique_ptr<Trainee> state;
   if (is_mine(experts(), count)) {
     expert = std::make_unique<WanTransformer>(config_.denoiser.transformer, source, compute_, layout_);
-    expert->set_recompute(config_.recompute);
+    expert->set_recompute(config_.recompute, config_.recompute_every);
     const auto holders = count > 1 ? Sharing::Holders::group : Sharing::Holders::groups;
     state = std::make_unique<Trainee>(numbered("transformer", experts()), expert->parameters(), config_.optimizer,
                                       compute_, Sharing{layout_, holders, static_cast<int>(config_.zero)});

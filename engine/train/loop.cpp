@@ -35,6 +35,8 @@ void check_same_run(const TrainConfig& now, const Json& state, const Path& check
   before.sampling = now.sampling;
   before.parallel = now.parallel;
   before.pipeline = now.pipeline;
+  before.recompute = now.recompute;
+  before.recompute_every = now.recompute_every;
   before.zero = now.zero;
   before.data.folder = now.data.folder;
   before.data.memory_mb = now.data.memory_mb;

@@ -38,10 +38,10 @@ struct Gradients {
   std::vector<Tensor> values;
 };
 
-Gradients gradients(Recompute mode, DType compute) {
+Gradients gradients(Recompute mode, DType compute, int64_t every = 1) {
   test::Golden golden("wan_transformer");
   WanTransformer model(read_wan_transformer_config(golden.config_file()), golden, compute);
-  model.set_recompute(mode);
+  model.set_recompute(mode, every);
   const Tensor out = model(golden.get("inputs.hidden_states"), golden.get("inputs.timestep"),
                            model.encode_text(golden.get("inputs.encoder_hidden_states"), {}));
   backward(mean(square(out)));
@@ -53,8 +53,9 @@ Gradients gradients(Recompute mode, DType compute) {
 TEST(WanTransformerTest, RecomputationLeavesEveryBitOfTheGradients) {
   for (DType compute : {DType::f32, DType::bf16}) {
     const Gradients off = gradients(Recompute::off, compute);
-    for (Recompute mode : {Recompute::selective, Recompute::full}) {
-      const Gradients again = gradients(mode, compute);
+    for (const auto& [mode, every] :
+         {std::pair{Recompute::selective, 1}, {Recompute::full, 1}, {Recompute::full, 2}, {Recompute::selective, 2}}) {
+      const Gradients again = gradients(mode, compute, every);
       EXPECT_EQ(off.out.to_vector(), again.out.to_vector());
       for (size_t i = 0; i < off.values.size(); ++i)
         EXPECT_EQ(off.values[i].to_vector(), again.values[i].to_vector()) << i;

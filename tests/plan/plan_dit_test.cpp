@@ -119,5 +119,21 @@ TEST(Search, GptOfThePapersPrefersTensorParallelismInANode) {
   EXPECT_GE(found[0].run.mesh.size(Axis::tp), 4);
 }
 
+// Keeping more costs memory and saves time.
+TEST(PlanDit, RecomputesEverySoManyBlocks) {
+  const DitModel m = wan();
+  DitRun run = run_of("tp=8,dp=2", 16, 1);
+  std::vector<Plan> plans;
+  for (const int64_t every : {1, 2, 4}) {
+    run.recompute_every = every;
+    plans.push_back(plan_dit(m, run, h100()));
+  }
+  for (size_t i = 1; i < plans.size(); ++i) {
+    EXPECT_GT(plans[i].memory.activations, plans[i - 1].memory.activations);
+    EXPECT_LT(plans[i].time.step(), plans[i - 1].time.step());
+    EXPECT_LT(plans[i].time.hardware_flops, plans[i - 1].time.hardware_flops);
+  }
+}
+
 }  // namespace
 }  // namespace baton
