@@ -8,6 +8,7 @@
 #include "engine/comm/local.h"
 #include "engine/comm/mpi.h"
 #include "engine/core/log.h"
+#include "engine/io/file.h"
 #include "engine/parallel/region.h"
 
 namespace baton {
@@ -34,6 +35,13 @@ void print_traffic(const Traffic& traffic) {
                    group);
 }
 
+// Other builds would call other collectives.
+void check_same_program(Group& world) {
+  const std::vector<std::string> hashes = from_all(hash_file("/proc/self/exe"), world);
+  for (size_t r = 1; r < hashes.size(); ++r)
+    check(hashes[r] == hashes[0], "mpi: ranks 0 and {} run different builds of baton; install the same on all hosts", r);
+}
+
 // The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first
 // one says it.
 [[noreturn]] void give_up(MpiSession& session, const char* what, int code) {
@@ -48,6 +56,8 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
   Group& world = session.world();
   if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
   try {
+    check_same_program(world);
+    session.watch();
     check(config.ranks == 0 || config.ranks == world.size(), "ranks: {}, but mpirun started {} processes", config.ranks,
           world.size());
     config.ranks = world.size();

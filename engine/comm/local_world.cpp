@@ -32,11 +32,6 @@ void World::end(int rank) {
   changed_.notify_all();
 }
 
-std::string World::describe(int rank) const {
-  const int64_t step = ranks_[rank].step;
-  return step >= 0 ? fmt::format("rank {} in step {}", rank, step) : fmt::format("rank {}", rank);
-}
-
 void World::wait(std::unique_lock<std::mutex>& lock, int rank, const std::string& what,
                  const std::function<bool()>& done) {
   ranks_[rank].waits_for = what;
@@ -48,39 +43,28 @@ void World::wait(std::unique_lock<std::mutex>& lock, int rank, const std::string
   }
   changed_.wait(lock, [&] { return done() || !broken_.empty(); });
   ranks_[rank].waits_for.clear();
-  ++waits_done_;
+  ++ranks_[rank].waits;
   if (!broken_.empty()) throw RunError(broken_);
 }
 
-World::Look World::look() const {
-  Look look{{}, waits_done_};
-  for (const Rank& rank : ranks_) look.beats.push_back(rank.beats);
-  return look;
+std::vector<SignsOfLife> World::look() const {
+  std::vector<SignsOfLife> signs;
+  for (const Rank& r : ranks_) signs.push_back({r.beats, r.waits, r.step, !r.waits_for.empty(), r.ended});
+  return signs;
 }
 
 bool World::all_ended() const {
   return std::ranges::all_of(ranks_, [](const Rank& rank) { return rank.ended; });
 }
 
-// Which rank the others wait for in vain; empty if all is well.
-std::string World::trouble(const Look& before, const Look& now) const {
-  for (size_t i = 0; i < ranks_.size(); ++i)
-    if (!ranks_[i].ended && ranks_[i].waits_for.empty() && now.beats[i] == before.beats[i] && before.waits == now.waits)
-      return describe(static_cast<int>(i)) + " hangs";
-  if (before != now) return "";
-  for (size_t i = 0; i < ranks_.size(); ++i)  // all wait
-    if (ranks_[i].ended) return describe(static_cast<int>(i)) + " ended while others wait for it";
-  return fmt::format("all ranks wait for each other, rank 0 for {}", ranks_[0].waits_for);
-}
-
 std::vector<int> World::watch(double patience, double grace) {
   std::unique_lock lock(mutex_);
-  Look before = look();
+  std::vector<SignsOfLife> before = look();
   while (broken_.empty() && !all_ended()) {
     if (changed_.wait_for(lock, Seconds(patience), [&] { return all_ended() || !broken_.empty(); })) break;
-    const Look now = look();
-    if (const std::string found = trouble(before, now); !found.empty()) break_up(found);
-    before = now;
+    std::vector<SignsOfLife> now = look();
+    if (const std::string found = find_trouble(before, now); !found.empty()) break_up(found);
+    before = std::move(now);
   }
   changed_.wait_for(lock, Seconds(grace), [&] { return all_ended(); });
   std::vector<int> left;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/comm/signs_of_life.h"
+
 // What the threads of run_ranks() share. One mutex for everything: messages are few and large.
 namespace baton::local {
 
@@ -28,8 +30,8 @@ class World {
 
   std::atomic<int64_t>& beats(int rank) { return ranks_[rank].beats; }
   void set_step(int rank, int64_t step) { ranks_[rank].step = step; }
-  std::string describe(int rank) const;  // "rank 2 in step 17"
-  void end(int rank);                    // it does nothing any more
+  std::string describe(int rank) const { return describe_rank(rank, ranks_[rank].step); }
+  void end(int rank);  // it does nothing any more
 
   // Returns when all ranks have ended, or `grace` seconds after somebody gave up. Gives up itself when for `patience`
   // seconds a rank showed no sign of life, or all wait for each other. Returns the ranks that have not ended.
@@ -41,23 +43,17 @@ class World {
  private:
   struct Rank {
     std::atomic<int64_t> beats = 0, step = -1;
+    int64_t waits = 0;      // that have ended
     std::string waits_for;  // empty: it works
     bool ended = false;
   };
-  struct Look {  // at all ranks, to compare with a later one
-    std::vector<int64_t> beats;
-    int64_t waits;
-    bool operator==(const Look&) const = default;
-  };
-  std::string trouble(const Look& before, const Look& now) const;
-  Look look() const;
+  std::vector<SignsOfLife> look() const;
   bool all_ended() const;
   void break_up(const std::string& reason);
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Rank> ranks_;
-  int64_t waits_done_ = 0;
   std::string broken_;  // why nobody can go on; empty: nothing is
   std::map<std::string, std::shared_ptr<void>> opened_;
 };

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 
 namespace baton {
 namespace {
@@ -66,13 +67,20 @@ void narrow(const float* from, Values to) {
   for (int64_t i = 0; i < to.count; ++i) static_cast<uint16_t*>(to.data)[i] = f32_to_bf16(from[i]);
 }
 
+// Of this process, once it is watched.
+Watch::Life* life = nullptr;
+
 // The cores may have fewer threads to give than there are ranks, so waiting must not burn them.
 void wait_for(MPI_Request request) {
+  if (life) life->waiting = true;
   int done = 0;
   for (int tries = 0; !done; ++tries) {
     require(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "mpi: waiting");
     if (!done && tries > 100) std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
+  if (!life) return;
+  life->waiting = false;
+  ++life->waits;
 }
 
 class MpiGroup : public Group {
@@ -90,7 +98,9 @@ class MpiGroup : public Group {
     require(MPI_Comm_split(comm_, color, rank(), &part), "mpi: splitting a group");
     return std::make_unique<MpiGroup>(part, name, shared_traffic());
   }
-  void set_step(int64_t) override {}
+  void set_step(int64_t step) override {
+    if (life) life->step = step;
+  }
 
  protected:
   Pending start(Call call) override {
@@ -191,12 +201,26 @@ MpiSession::MpiSession() {
   world_ = std::make_unique<MpiGroup>(MPI_COMM_WORLD, "world", std::make_shared<Traffic>());
 }
 
+void MpiSession::watch(double patience) {
+  watch_ = std::make_unique<Watch>(*world_, patience);
+  life = &watch_->life();
+  heartbeat = &life->beats;
+}
+
+void MpiSession::end_watch() {
+  life = nullptr;
+  heartbeat = nullptr;
+  watch_.reset();
+}
+
 MpiSession::~MpiSession() {
+  end_watch();
   world_.reset();
   MPI_Finalize();
 }
 
 void MpiSession::abort(int code) {
+  end_watch();
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }
