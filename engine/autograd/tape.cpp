@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <map>
+#include <set>
 
 #include "engine/core/error.h"
 #include "kernels/accumulate.h"
@@ -44,7 +45,31 @@ std::vector<Tensor> take_output_gradients(const GradNode& node) {
   return gradients;
 }
 
-void run(GradNode& node, Pending& pending, std::vector<std::shared_ptr<GradSlot>>& leaves) {
+// Leaves that want to know when their gradient is final: how many nodes of the graph may still add to it.
+using Uses = std::map<std::shared_ptr<GradSlot>, int>;
+
+Uses count_uses(std::span<const Tensor> outputs) {
+  Uses uses;
+  std::set<const GradNode*> seen;
+  std::vector<const GradNode*> open;
+  const auto visit = [&](const GradSlot& slot) {
+    if (slot.creator && seen.insert(slot.creator.get()).second) open.push_back(slot.creator.get());
+  };
+  for (const Tensor& output : outputs)
+    if (output.requires_grad()) visit(*output.slot());
+  while (!open.empty()) {
+    const GradNode* node = open.back();
+    open.pop_back();
+    for (const auto& slot : node->inputs) {
+      if (!slot) continue;
+      visit(*slot);
+      if (slot->on_ready) ++uses[slot];
+    }
+  }
+  return uses;
+}
+
+void run(GradNode& node, Pending& pending, Uses& uses) {
   check(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass",
         node.name);
   const std::vector<Tensor> gradients = node.rule(take_output_gradients(node));
@@ -53,12 +78,15 @@ void run(GradNode& node, Pending& pending, std::vector<std::shared_ptr<GradSlot>
         gradients.size(), node.inputs.size());
   for (size_t i = 0; i < gradients.size(); ++i) {
     const auto& slot = node.inputs[i];
-    if (!slot || !gradients[i]) continue;
-    slot->accumulate(gradients[i]);
-    if (slot->creator)
+    if (!slot) continue;
+    if (gradients[i]) {
+      slot->accumulate(gradients[i]);
       schedule(*slot, pending);
-    else if (slot->on_ready)
-      leaves.push_back(slot);
+    }
+    const auto use = uses.find(slot);
+    if (use == uses.end() || --use->second > 0) continue;
+    if (slot->grad) slot->on_ready(*slot);
+    uses.erase(use);
   }
 }
 
@@ -116,7 +144,7 @@ void backward(const Tensor& output, const Tensor& gradient) {
 void backward(std::span<const Tensor> outputs, std::span<const Tensor> gradients) {
   NoGrad off;
   Pending pending;
-  std::vector<std::shared_ptr<GradSlot>> leaves;
+  Uses uses = count_uses(outputs);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!gradients[i] || !outputs[i].requires_grad()) continue;
     check(gradients[i].shape() == outputs[i].shape(), "backward: gradient {} for an output {}", gradients[i].shape(),
@@ -127,9 +155,9 @@ void backward(std::span<const Tensor> outputs, std::span<const Tensor> gradients
   while (!pending.empty()) {
     auto node = std::move(pending.begin()->second);
     pending.erase(pending.begin());
-    run(*node, pending, leaves);
+    run(*node, pending, uses);
   }
-  for (const auto& slot : leaves)
+  for (const auto& [slot, left] : uses)  // some of whose nodes no gradient has reached
     if (slot->grad) slot->on_ready(*slot);
 }
 
