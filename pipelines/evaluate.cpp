@@ -3,15 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 
-#include "engine/comm/mpi.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/model_config.h"
 #include "engine/io/stored_parameters.h"
+#include "engine/parallel/region.h"
 #include "engine/train/validation.h"
 #include "pipelines/evaluated_model.h"
+#include "pipelines/ranks.h"
 #include "pipelines/training_data.h"
 
 namespace baton {
@@ -34,11 +36,22 @@ class GridData : public ValidationData {
 };
 
 struct EncodedPictures {
-  std::vector<Tensor> latents;  // each [C, 1, h, w]
+  std::vector<Tensor> latents;  // each [C, 1, h, w], undefined where it is another rank's
   std::vector<std::string> captions;
 };
 
-EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size) {
+// Pictures of this rank.
+struct Share {
+  int64_t first, end;
+  Share(int64_t items, const Group& ranks) {
+    const std::vector<int64_t> parts = even_parts(items, ranks.size());
+    first = part_start(parts, ranks.rank());
+    end = first + parts[ranks.rank()];
+  }
+};
+
+EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size,
+                                const Group& ranks) {
   DataConfig data;
   data.folder = config.data;
   data.size = size;
@@ -50,13 +63,26 @@ EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_fo
   const Pictures pictures(dataset, data);
   const auto vae = load_vae(vae_folder);
   EncodedPictures result;
-  for (int64_t i = 0; i < items; ++i) {
+  result.latents.resize(items);
+  for (const DataItem& item : dataset.items) result.captions.push_back(item.captions[0].text);
+  const Share mine(items, ranks);
+  for (int64_t i = mine.first; i < mine.end; ++i) {
     const Draw draw{.item = i};
     const Tensor latents = normalised_latents(*vae, pictures.whole(std::span(&draw, 1)));  // [1, C, h, w]
-    result.latents.push_back(latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}));
-    result.captions.push_back(dataset.items[i].captions[0].text);
+    result.latents[i] = latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)});
   }
   return result;
+}
+
+// Of the whole grid, on all ranks.
+std::vector<double> losses_of(const Mixture& mixture, const ValidationGrid& grid, int64_t batch, Group& ranks) {
+  const Share mine(std::ssize(grid.samples) / grid.bins, ranks);
+  const auto begin = grid.samples.begin();
+  const ValidationGrid part{{begin + mine.first * grid.bins, begin + mine.end * grid.bins}, grid.bins};
+  std::vector<double> losses(grid.samples.size());
+  std::ranges::copy(validation_losses(mixture, part, batch), losses.begin() + mine.first * grid.bins);
+  ranks.all_reduce(values(std::span(losses))).wait();
+  return losses;
 }
 
 std::string cell(const Json& value) { return value.is_null() ? "-" : fmt::format("{:.5f}", value.get<double>()); }
@@ -95,11 +121,10 @@ void visit(ConfigVisitor& v, EvaluateConfig& c) {
   v("json", c.json, "one JSON object on stdout instead of a table");
 }
 
-int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
-  check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
-  check(count_ranks(runtime.parallel) == 1 && !started_by_mpi(),
-        "evaluate: runs on one rank, without --mesh or mpirun");
-  check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
+namespace {
+
+// On each rank, with models of its own.
+int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks) {
   std::vector<EvaluatedModel> models;
   ExpertRanges ranges;
   for (const std::string& folder : config.models) {
@@ -111,22 +136,39 @@ int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   }
   const int64_t size = config.size > 0 ? config.size : models[0].size;
   check(size > 0, "evaluate: {} does not say the size of its pictures; give --size", config.models[0]);
-  const EncodedPictures pictures = encode_pictures(config, models[0].vae, size);
+  const EncodedPictures pictures = encode_pictures(config, models[0].vae, size, ranks);
 
   std::vector<Json> results;
   for (size_t m = 0; m < models.size(); ++m) {
     GridData data(pictures.latents, pictures.captions, models[m]);
     const ValidationGrid grid = make_validation_grid(data, config.items, config.t_bins);
-    results.push_back(summarize_validation(grid, validation_losses(models[m].mixture, grid, config.batch), ranges));
+    results.push_back(summarize_validation(grid, losses_of(models[m].mixture, grid, config.batch, ranks), ranges));
     results.back()["model"] = config.models[m];
-    spdlog::info("{}: {}", config.models[m], cell(results.back()["loss"]));
-    if (runtime.stop) return exit_interrupted;
+    if (ranks.rank() == 0) spdlog::info("{}: {}", config.models[m], cell(results.back()["loss"]));
+    int64_t stop = runtime.stop;
+    ranks.broadcast(values(std::span(&stop, 1)), 0).wait();
+    if (stop) return exit_interrupted;
   }
+  if (ranks.rank() > 0) return exit_done;
   if (config.json)
     fmt::print("{}\n", Json({{"boundaries", ranges.boundaries()}, {"models", results}}).dump());
   else
     print_table(config, results, ranges);
   return exit_done;
+}
+
+}  // namespace
+
+int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
+  check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
+  check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
+  const MeshSpec mesh = parse_mesh(runtime.parallel.mesh);
+  check(mesh.cell() == 1 && mesh.size(Axis::ep) == 1, "evaluate: ranks are replicas (dp) that share the pictures out");
+  std::atomic<int> code = exit_done;
+  on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {
+    if (const int mine = evaluate(config, runtime, layout.everyone()); mine != exit_done) code = mine;
+  });
+  return code;
 }
 
 }  // namespace baton

@@ -78,11 +78,11 @@ class TrainTest : public testing::Test {
               code == exit_done ? config.checkpoint.folder + "/model\n" : std::string());
     return code;
   }
-  Json evaluate(std::vector<std::string> models) const {
+  Json evaluate(std::vector<std::string> models, int64_t ranks = 1) const {
     EvaluateConfig config{.models = std::move(models), .data = root_ / "data", .items = 3, .t_bins = 4, .json = true};
     const std::atomic<bool> stop{false};
     testing::internal::CaptureStdout();
-    EXPECT_EQ(run_evaluate(config, {DType::f32, 1, ProgressMode::none, stop}), exit_done);
+    EXPECT_EQ(run_evaluate(config, {DType::f32, 1, ProgressMode::none, stop, {.ranks = ranks}}), exit_done);
     return parse_json(testing::internal::GetCapturedStdout(), "evaluate");
   }
 
@@ -101,6 +101,7 @@ TEST_F(TrainTest, TrainsBothKindsAndEvaluates) {
   const std::string checkpoint = root_ / "denoiser" / "step-00000006";
   const Json result = evaluate({checkpoint, model.path()});
   ASSERT_EQ(result["models"].size(), 2u);
+  EXPECT_EQ(evaluate({checkpoint, model.path()}, 2), result) << "on two ranks";
   EXPECT_EQ(result["boundaries"], std::vector{0.6});
   std::istringstream metrics(read_file(root_ / "denoiser" / "metrics.jsonl", 1 << 20));
   Json validation;
