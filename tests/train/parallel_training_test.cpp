@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "engine/comm/local.h"
@@ -109,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
                                          Case{"dp=2", 0, false, 8, 4}, Case{"dp=2", 2, false, 8, 4},
                                          Case{"dp=3", 1, false, 2},  // ranks without a sample
                                          Case{"tp=2"}, Case{"tp=2", 0, true}, Case{"tp=2,dp=2", 2, true},
-                                         Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"},
+                                         Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"}, Case{"ep=3", 0, false, 2},
                                          Case{"ep=1:2"}, Case{"ep=2:1", 1}, Case{"ep=1:2,tp=2", 2, true},
                                          Case{"ep=2,ulysses=2"}));
 
@@ -121,6 +122,70 @@ INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelTraining,
                                          pipeline("pp=2,tp=2", 4, f1b1, 2, 1, true),
                                          pipeline("pp=2,dp=2,tp=2", 4, f1b1, 1, 2), pipeline("ep=2,pp=2", 1),
                                          pipeline("pp=2,dp=2", 2, f1b1, 2, 3), pipeline("ep=1:2,pp=2", 4, f1b1, 2, 2)));
+
+// What the ranks of a mesh together send in one step of training, by group and kind of collective.
+std::map<std::pair<std::string, std::string>, double> traffic_of_a_step(const Case& c, int64_t first_step,
+                                                                        std::array<double, 2>& parameters) {
+  std::map<std::pair<std::string, std::string>, double> sent;
+  std::mutex mutex;
+  const MeshSpec spec = parse_mesh(c.mesh);
+  run_ranks(spec.ranks(), {}, [&](Group& world) {
+    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
+                        c.sequence_parallel, c.pieces);
+    RandomLatents data;
+    DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
+    MetricMeans means;
+    for (int64_t step = 0; step < first_step; ++step) trainer.step(step, means);
+    const Traffic before = world.traffic();
+    trainer.step(first_step, means);
+    const std::lock_guard lock(mutex);
+    parameters = {static_cast<double>(count_elements(trainer.text_encoder().parameters())), 0};
+    for (int i = 0; i < trainer.experts(); ++i)
+      if (trainer.expert(i)) parameters[1] = static_cast<double>(count_elements(trainer.expert(i)->parameters()));
+    for (const auto& [group, kinds] : world.traffic().entries)
+      for (const auto& [kind, entry] : kinds) {
+        const auto old = before.entries.find(group);
+        const double known =
+            old == before.entries.end() || !old->second.contains(kind) ? 0 : old->second.at(kind).bytes;
+        sent[{group, kind}] += entry.bytes - known;
+      }
+  });
+  return sent;
+}
+
+// Gradients of n replicas: an all-reduce of m bytes sends 2 m (n-1) in all, a scattered sum or a gather m (n-1).
+TEST(ParallelTrainingTraffic, IsThatOfTheClosedForms) {
+  constexpr double f32 = 4, n = 2;
+  std::array<double, 2> p;  // parameters of the text encoder and of an expert
+  const auto sent = [](auto& traffic, const char* group, const char* kind) { return traffic[{group, kind}]; };
+  const char *all = "everyone", *replicas = "replicas", *reduce = "all-reduce", *gather = "all-gather";
+
+  auto plain = traffic_of_a_step({"dp=2", 0}, 1, p);
+  EXPECT_DOUBLE_EQ(sent(plain, replicas, reduce), 2 * f32 * p[1] * (n - 1));
+  EXPECT_DOUBLE_EQ(sent(plain, all, reduce), 2 * f32 * p[0] * (n - 1));
+  EXPECT_DOUBLE_EQ(sent(plain, replicas, gather), 0);
+
+  auto state = traffic_of_a_step({"dp=2", 1}, 1, p);
+  EXPECT_DOUBLE_EQ(sent(state, replicas, reduce), 2 * f32 * p[1] * (n - 1));
+  EXPECT_DOUBLE_EQ(sent(state, replicas, gather), f32 * p[1] * (n - 1));
+
+  auto gradients = traffic_of_a_step({"dp=2", 2}, 1, p);
+  const double norm = 2 * 8 * (n - 1);  // one f64
+  EXPECT_DOUBLE_EQ(sent(gradients, replicas, "reduce-scatter"), f32 * p[1] * (n - 1));
+  EXPECT_DOUBLE_EQ(sent(gradients, replicas, gather), f32 * p[1] * (n - 1));
+  EXPECT_DOUBLE_EQ(sent(gradients, replicas, reduce), norm);
+
+  // Branched experts exchange nothing, each on a rank of its own; the text encoder's gradients go round.
+  auto experts = traffic_of_a_step({"ep=3", 0}, 6, p);
+  EXPECT_DOUBLE_EQ(sent(experts, replicas, reduce), 0);
+  EXPECT_DOUBLE_EQ(sent(experts, all, reduce), 2 * f32 * p[0] * (3 - 1));
+
+  // One stage hands the states on, the other their gradients back: 8 pictures of 4 tokens of 24 channels.
+  auto stages = traffic_of_a_step(pipeline("pp=2", 2), 1, p);
+  const double losses = 2 * 8 * (n - 1);  // of the one denoiser, f64
+  EXPECT_DOUBLE_EQ(sent(stages, "pp", "send"), 2 * f32 * 8 * 4 * 24);
+  EXPECT_DOUBLE_EQ(sent(stages, "pp", reduce), losses + 2 * 8 * (n - 1));  // and the norm
+}
 
 std::map<std::string, std::string> bytes_of(const Path& folder) {
   std::map<std::string, std::string> files;
