@@ -105,36 +105,22 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::fun
     const Tensor dy = gradients[0] ? contiguous(gradients[0]) : Tensor::zeros(shape, rows.dtype());
     const Tensor dx = Tensor::empty(shape, rows.dtype()), dweight = Tensor::empty(columns.shape()),
                  mean = Tensor::empty(rstd.shape());
-    kernels::cpu::norm_backward({Norm::rms,
-                                 false,
-                                 eps,
-                                 0,
-                                 dy.view(),
-                                 rows.view(),
-                                 columns.view(),
-                                 {},
-                                 {},
-                                 rstd.view(),
-                                 {},
-                                 dweight.view(),
-                                 {},
-                                 mean.view()});
+    kernels::NormBackwardArgs args{.kind = Norm::rms,
+                                   .silu = false,
+                                   .eps = eps,
+                                   .scale_offset = 0,
+                                   .dy = dy.view(),
+                                   .x = rows.view(),
+                                   .scale = columns.view(),
+                                   .rstd = rstd.view(),
+                                   .dscale = dweight.view(),
+                                   .mean_gu = mean.view()};
+    kernels::cpu::norm_backward(args);
     average(mean);
-    kernels::cpu::norm_backward({Norm::rms,
-                                 false,
-                                 eps,
-                                 0,
-                                 dy.view(),
-                                 rows.view(),
-                                 columns.view(),
-                                 {},
-                                 {},
-                                 rstd.view(),
-                                 dx.view(),
-                                 {},
-                                 {},
-                                 mean.view(),
-                                 true});
+    args.dscale = {};
+    args.dx = dx.view();
+    args.mean_gu_given = true;
+    kernels::cpu::norm_backward(args);
     return {dx, dweight};
   });
   return y;
