@@ -127,6 +127,7 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
 void visit(ConfigVisitor& v, SamplingConfig& c) {
   v("steps", c.steps, "from noise to picture", {1, 1000});
   v("guidance", c.guidance, "how strongly a picture follows its text; 1: off", {0, 1000});
+  v("shift", c.shift, "above 1: more steps at high noise; 0: as t.shift", {0, 1000});
 }
 
 void visit(ConfigVisitor& v, CheckpointConfig& c) {

@@ -99,6 +99,7 @@ struct ValidationConfig {
 struct SamplingConfig {
   int64_t steps = 24;
   double guidance = 4;
+  double shift = 0;  // of the noise levels; 0: that of the training
 };
 
 struct TrainConfig {

@@ -360,7 +360,7 @@ void DenoiserTrainer::write_model(const Path& folder, const Path& checkpoint) {
                       .text_encoder = &text_encoder,
                       .transformer = config_.denoiser.transformer,
                       .ranges = mixture_.ranges,
-                      .shift = config_.t.shift,
+                      .shift = config_.sampling.shift > 0 ? config_.sampling.shift : config_.t.shift,
                       .max_tokens = config_.denoiser.max_tokens,
                       .size = config_.data.size,
                       .sampling = config_.sampling};
