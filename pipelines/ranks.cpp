@@ -39,7 +39,8 @@ void print_traffic(const Traffic& traffic) {
 void check_same_program(Group& world) {
   const std::vector<std::string> hashes = from_all(hash_file("/proc/self/exe"), world);
   for (size_t r = 1; r < hashes.size(); ++r)
-    check(hashes[r] == hashes[0], "mpi: ranks 0 and {} run different builds of baton; install the same on all hosts", r);
+    check(hashes[r] == hashes[0], "mpi: ranks 0 and {} run different builds of baton; install the same on all hosts",
+          r);
 }
 
 // The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first

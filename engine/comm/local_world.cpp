@@ -36,9 +36,13 @@ void World::wait(std::unique_lock<std::mutex>& lock, int rank, const std::string
                  const std::function<bool()>& done) {
   ranks_[rank].waits_for = what;
   // Most waits are shorter than going to sleep and being woken.
-  for (const auto start = Clock::now(); !done() && broken_.empty() && Clock::now() - start < Seconds(50e-6);) {
+  const auto start = Clock::now();
+  const auto patient = [&] { return Clock::now() - start < Seconds(100e-6); };
+  while (!done() && broken_.empty() && patient()) {
+    const int64_t seen = changes_;
     lock.unlock();
-    std::this_thread::yield();
+    while (changes_ == seen && patient()) {  // yielding would cost more
+    }
     lock.lock();
   }
   changed_.wait(lock, [&] { return done() || !broken_.empty(); });

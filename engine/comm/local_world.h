@@ -20,7 +20,10 @@ class World {
 
   std::mutex& mutex() { return mutex_; }
   // Call with the mutex held, after anything that a wait may be for.
-  void notify() { changed_.notify_all(); }
+  void notify() {
+    ++changes_;
+    changed_.notify_all();
+  }
   // Waits as `rank` until done(). Throws RunError once somebody has given up.
   void wait(std::unique_lock<std::mutex>& lock, int rank, const std::string& what, const std::function<bool()>& done);
   // Makes every wait throw RunError(reason). The first reason stays.
@@ -53,6 +56,7 @@ class World {
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::atomic<int64_t> changes_ = 0;
   std::vector<Rank> ranks_;
   std::string broken_;  // why nobody can go on; empty: nothing is
   std::map<std::string, std::shared_ptr<void>> opened_;

@@ -5,7 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
+
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 
 namespace baton {
 namespace {

@@ -118,7 +118,7 @@ struct TrainConfig {
   ComputeType dtype = ComputeType::automatic;
   Recompute recompute = Recompute::off;
   int64_t recompute_every = 1;  // in every so many blocks
-  ParallelConfig parallel;  // kind denoiser only
+  ParallelConfig parallel;      // kind denoiser only
   PipelineOrder pipeline = PipelineOrder::one_f_one_b;
   int64_t zero = 1;  // ZeRO stage: what replicas keep of the optimizer's state and the gradients
   OptimizerConfig optimizer;

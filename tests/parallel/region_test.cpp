@@ -94,8 +94,7 @@ TEST_P(RegionTest, HeadsAreTradedForTheSequence) {
           run([&, n = tokens](const Tensor& v) { return trade(v, 2, 1, n, g); }, by_sequence, by_heads);
       expect_close(there.y, by_heads.to_vector(), 0);
       expect_close(there.dx, by_sequence.to_vector(), 0);
-      const Result back =
-          run([&, n = heads](const Tensor& v) { return trade(v, 1, 2, n, g); }, by_heads, by_sequence);
+      const Result back = run([&, n = heads](const Tensor& v) { return trade(v, 1, 2, n, g); }, by_heads, by_sequence);
       expect_close(back.y, by_sequence.to_vector(), 0);
       expect_close(back.dx, by_heads.to_vector(), 0);
     }

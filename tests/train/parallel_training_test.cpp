@@ -110,9 +110,9 @@ INSTANTIATE_TEST_SUITE_P(Meshes, ParallelTraining,
                                          Case{"dp=2", 0, false, 8, 4}, Case{"dp=2", 2, false, 8, 4},
                                          Case{"dp=3", 1, false, 2},  // ranks without a sample
                                          Case{"tp=2"}, Case{"tp=2", 0, true}, Case{"tp=2,dp=2", 2, true},
-                                         Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"}, Case{"ep=3", 0, false, 2},
-                                         Case{"ep=1:2"}, Case{"ep=2:1", 1}, Case{"ep=1:2,tp=2", 2, true},
-                                         Case{"ep=2,ulysses=2"}));
+                                         Case{"ulysses=2"}, Case{"ring=2,dp=2", 1}, Case{"ep=2"}, Case{"ep=3"},
+                                         Case{"ep=3", 0, false, 2}, Case{"ep=1:2"}, Case{"ep=2:1", 1},
+                                         Case{"ep=1:2,tp=2", 2, true}, Case{"ep=2,ulysses=2"}));
 
 constexpr auto f1b1 = PipelineOrder::one_f_one_b;
 INSTANTIATE_TEST_SUITE_P(Pipelines, ParallelTraining,

@@ -28,7 +28,7 @@ def train_rate(options, mesh):
     with tempfile.TemporaryDirectory() as folder:
         if options.latents:
             shutil.copytree(options.latents, Path(folder) / "latents")
-        settings = [f"checkpoint.folder={folder}", f"steps={options.steps}", "schedule.warmup=1", "experts.count=1", "experts.branch_at=0",
+        settings = [f"checkpoint.folder={folder}", f"steps={options.steps}", "schedule.warmup=1", "experts.count=1", "experts.boundaries=[]", "experts.branch_at=0",
                     "log_every=1", "validation.every=0", "checkpoint.minutes=0"]
         words = [options.binary, "train", "--config", ROOT / "configs" / "train" / "denoiser.yaml", "--progress", "none", "--threads", THREADS]
         for setting in settings:

@@ -55,7 +55,7 @@ class Baton:
         self.train("denoiser", name, {
             "steps": 2 * options.steps, "log_every": options.steps, "batch": options.batch, "dtype": options.dtype, "optimizer.ema": 0,
             "data.folder": self.folder / "data", "model.vae": self.folder / "vae" / "model", "model.tokenizer": options.data / "tokenizer",
-            "experts.count": 1, "experts.branch_at": 0, "validation.items": 1,
+            "experts.count": 1, "experts.boundaries": "[]", "experts.branch_at": 0, "validation.items": 1,
         })
         lines = (self.folder / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         for path in (self.folder / name).iterdir():  # the next round starts anew, with the same latents

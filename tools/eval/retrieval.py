@@ -63,7 +63,7 @@ def cached_latents(options):
     with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
         settings = {
             "steps": 1, "batch": 1, "data.folder": options.data, "data.size": size, "model.vae": options.model / "vae",
-            "model.tokenizer": options.model / "tokenizer", "experts.count": 1, "experts.branch_at": 0, "checkpoint.folder": folder,
+            "model.tokenizer": options.model / "tokenizer", "experts.count": 1, "experts.boundaries": "[]", "experts.branch_at": 0, "checkpoint.folder": folder,
             "validation.every": 0, "validation.items": 1,
         }
         run([options.binary, "train", "--config", ROOT / "configs" / "test" / "tiny_denoiser.yaml", "--progress", "none", "--set",
