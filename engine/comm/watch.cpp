@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-
 #include <sys/socket.h>
 #include <unistd.h>
 
