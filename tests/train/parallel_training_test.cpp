@@ -49,6 +49,13 @@ TrainConfig config_of(const Case& c) {
   return config;
 }
 
+// With equal loads of the groups of experts.
+Layout layout_of(const Case& c, Group& world) {
+  const MeshSpec spec = parse_mesh(c.mesh);
+  return {world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)), c.sequence_parallel,
+          c.pieces};
+}
+
 struct Outcome {
   std::vector<double> losses, norms;
   Json before, after;  // validation
@@ -87,8 +94,7 @@ TEST_P(ParallelTraining, IsTrainingOnOneRank) {
   const Outcome one = ten_steps(c, {});
   const MeshSpec spec = parse_mesh(c.mesh);
   test::on_ranks(spec.ranks(), [&](Group& world) {
-    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
-                        c.sequence_parallel, c.pieces);
+    const Layout layout = layout_of(c, world);
     const Outcome mine = ten_steps(c, layout);
     for (size_t i = 0; i < one.losses.size(); ++i) {
       EXPECT_NEAR(mine.losses[i] / one.losses[i], 1, 1e-4) << "step " << i;
@@ -130,8 +136,7 @@ std::map<std::pair<std::string, std::string>, double> traffic_of_a_step(const Ca
   std::mutex mutex;
   const MeshSpec spec = parse_mesh(c.mesh);
   run_ranks(spec.ranks(), {}, [&](Group& world) {
-    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
-                        c.sequence_parallel, c.pieces);
+    const Layout layout = layout_of(c, world);
     RandomLatents data;
     DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
     MetricMeans means;
@@ -201,8 +206,7 @@ void train(const Case& c, int64_t begin, int64_t end, const Path& from, const Js
   std::filesystem::create_directories(to);
   const MeshSpec spec = parse_mesh(c.mesh);
   run_ranks(spec.ranks(), {}, [&](Group& world) {
-    const Layout layout(world, Mesh(spec, world.size(), std::vector<double>(spec.size(Axis::ep), 1.0)),
-                        c.sequence_parallel, c.pieces);
+    const Layout layout = layout_of(c, world);
     RandomLatents data;
     DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
     if (!from.empty()) trainer.load(from, state);
