@@ -122,6 +122,9 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
   v("branch_at", c.branch_at, "steps for which one denoiser learns all noise levels before it is copied to the experts",
     {0, 1'000'000'000});
   v("batch", c.batch, "samples of a step from there on, for all experts together; 0: batch", {0, 1 << 20});
+  v("turns", c.turns,
+    "whether a step's samples all go to one expert, each getting as many steps as its share of the samples; saves "
+    "updates from few samples where batches are small");
 }
 
 void visit(ConfigVisitor& v, SamplingConfig& c) {

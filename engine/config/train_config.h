@@ -79,6 +79,7 @@ struct ExpertsConfig {
   std::vector<double> boundaries;  // count - 1 falling values of t; empty: every expert gets the same share of samples
   int64_t branch_at = 0;           // the step before which one denoiser learns all t
   int64_t batch = 0;               // of a step from there on; 0: TrainConfig::batch
+  bool turns = false;              // each step trains one expert
 };
 
 struct CheckpointConfig {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numbers>
 #include <numeric>
 
 #include "engine/autograd/tape.h"
@@ -40,6 +41,10 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
   const int groups = layout.mesh().size(Axis::ep, layout.rank());
   check(groups <= planned_ranges_.count(), "mesh: ep={} for {} experts; at most as many groups as experts", groups,
         planned_ranges_.count());
+  check(groups == 1 || !config.experts.turns,
+        "mesh: with experts.turns, which trains one expert at a time, all but one of ep={} groups would be idle; "
+        "leave experts.turns off or use dp",
+        groups);
   mixture_.max_tokens = config.denoiser.max_tokens;
   mixture_.layout = layout;
   if (config.denoiser.start.empty()) {
@@ -133,7 +138,7 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   if (experts() == 1 && planned_ranges_.count() > 1 && step >= config_.experts.branch_at) branch(step);
   const int64_t batch = batch_of(step);
   const std::vector<double> times = draw_times(times_, static_cast<int>(batch), static_cast<uint64_t>(config_.seed),
-                                               random_stream(RandomUse::training_times, step));
+                                               random_stream(RandomUse::training_times, step), range_of(step));
   seen_.assign(experts_.size(), 0);
   for (double t : times) ++seen_[mixture_.ranges.expert_of(t)];
   losses_.assign(experts_.size(), 0);
@@ -145,6 +150,14 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   update(lr_factor(), means);
   samples_ += batch;
   return batch;
+}
+
+// The noise levels of a step. Experts that take turns own quantiles of the distribution in turn: multiples of the golden
+// ratio, which fill [0, 1) evenly, so that the steps of each expert follow its share without bunching.
+NoiseRange DenoiserTrainer::range_of(int64_t step) const {
+  if (!config_.experts.turns) return {0, 1};
+  const double turns = static_cast<double>(step) / std::numbers::phi;
+  return mixture_.ranges.range(mixture_.ranges.expert_of(times_.quantile(turns - std::floor(turns))));
 }
 
 int64_t DenoiserTrainer::batch_of(int64_t step) const {

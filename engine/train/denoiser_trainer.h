@@ -42,6 +42,7 @@ class DenoiserTrainer : public Trainer {
   std::unique_ptr<Trainee> multiply(int count);
   void set_ranges();
   void branch(int64_t step);
+  NoiseRange range_of(int64_t step) const;
   int64_t batch_of(int64_t step) const;
   double lr_factor() const;
   std::vector<int64_t> my_share(int64_t first, int64_t end, const std::function<double(int64_t)>& time) const;

@@ -158,6 +158,9 @@ TEST_F(TrainTest, RefusesMeshesThatDoNotFit) {
     config.parallel = bad;
     EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError) << bad.mesh;
   }
+  config.parallel = {.mesh = "ep=2"};
+  config.experts.turns = true;  // would leave one of the groups idle
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
 }
 
 TEST_F(TrainTest, RefusesWhatIsNotThere) {

@@ -90,6 +90,30 @@ TEST(DenoiserTrainer, EveryExpertGetsItsShare) {
   EXPECT_NEAR(metrics.at("planned_share.transformer_3"), 0.5, 1e-9);
 }
 
+TEST(DenoiserTrainer, ExpertsTakeTurns) {
+  RandomLatents data;
+  TrainConfig config = tiny_denoiser();
+  config.experts.boundaries = {0.9, 0.5};
+  config.experts.turns = true;
+  DenoiserTrainer trainer(config, data, DType::f32);
+  const char* names[] = {"transformer", "transformer_2", "transformer_3"};
+  std::vector<int64_t> turns(3);
+  for (int64_t step = 0; step < 65; ++step) {
+    MetricMeans means;
+    EXPECT_EQ(trainer.step(step, means), 8);
+    if (step < 5) continue;
+    const auto metrics = means.take();
+    for (int i = 0; i < 3; ++i) {
+      const double share = metrics.at("share." + std::string(names[i]));
+      EXPECT_TRUE(share == 0 || share == 1) << share;
+      turns[i] += share == 1;
+      EXPECT_NEAR(turns[i], metrics.at("planned_share." + std::string(names[i])) * (step - 4.0), 1.5);
+    }
+  }
+  for (int i = 0; i < 3; ++i)  // and those whose turn it is not are left as they are
+    EXPECT_EQ(*find(trainer.expert(i)->optimizer_state(), "steps").data<int64_t>(), 5 + turns[i]);
+}
+
 // One pass over a batch of all experts gives each the gradient that its samples give one at a time.
 TEST(DenoiserTrainer, HardGateIsEachSampleAlone) {
   RandomLatents data;
@@ -216,11 +240,12 @@ TEST(DenoiserTrainer, GoesOnBitForBit) {
   TrainConfig config = tiny_denoiser();
   config.experts.batch = 12;
   MetricMeans means;
-  for (const int64_t cut : {3, 5, 8}) {  // before, at and after the branch
+  for (const auto [cut, turns] : {std::pair{3, false}, {5, false}, {8, false}, {8, true}}) {  // 5: at the branch
+    config.experts.turns = turns;
     DenoiserTrainer whole(config, data, DType::f32), first(config, data, DType::f32), second(config, data, DType::f32);
     for (int64_t step = 0; step < 10; ++step) whole.step(step, means);
     for (int64_t step = 0; step < cut; ++step) first.step(step, means);
-    const Path folder = scratch.path() / std::to_string(cut);
+    const Path folder = scratch.path() / fmt::format("{} {}", cut, turns);
     std::filesystem::create_directory(folder);
     second.load(folder, first.save(folder));
     for (int64_t step = cut; step < 10; ++step) second.step(step, means);
