@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 #include "engine/io/partial.h"
 
 namespace baton {
@@ -37,6 +38,16 @@ size_t read_some(const Path& path, const Descriptor& d, char* out, size_t limit)
     if (n >= 0) return n;
     if (errno != EINTR) fail_system(path, "reading", errno);
   }
+}
+
+int open_empty(const Path& target, const Path& partial) {
+  std::error_code none;
+  const auto status = std::filesystem::status(target, none);
+  // Renaming over a device or a folder would destroy it.
+  check(!exists(status) || is_regular_file(status), "{}: exists and is not a regular file", target.string());
+  Descriptor opened{partial::open_locked(target, partial, O_WRONLY | O_CREAT)};
+  if (::ftruncate(opened.value, 0) != 0) fail_system(target, "creating the file", errno);
+  return opened.release();
 }
 
 std::string hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
@@ -70,44 +81,31 @@ std::string hash_file(const Path& path) {
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
   XXH3_128bits_reset(state.get());
   std::vector<char> block(1 << 20);
-  while (const size_t n = read_some(path, d, block.data(), block.size()))
+  while (const size_t n = read_some(path, d, block.data(), block.size())) {
     XXH3_128bits_update(state.get(), block.data(), n);
+    beat();
+  }
   return hex(XXH3_128bits_digest(state.get()));
 }
 
 AtomicFile::AtomicFile(const Path& target)
-    : target_(partial::resolve(target)), partial_(partial::partial_name(target_)) {
-  std::error_code none;
-  const auto status = std::filesystem::status(target_, none);
-  // Renaming over a device or a folder would destroy it.
-  check(!exists(status) || is_regular_file(status), "{}: exists and is not a regular file", target.string());
-  Descriptor opened{partial::open_locked(target_, partial_, O_WRONLY | O_CREAT)};
-  if (::ftruncate(opened.value, 0) != 0) fail_system(target_, "creating the file", errno);
-  descriptor_ = opened.release();
-}
+    : target_(partial::resolve(target)),
+      partial_(partial::partial_name(target_)),
+      output_(target_, open_empty(target_, partial_)) {}
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::unlink(partial_.c_str());
-  ::close(descriptor_);
+  if (output_.is_open()) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t n = ::write(descriptor_, next, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_system(target_, "writing", errno);
-    next += n;
-    bytes -= n;
-  }
+  output_.write(data, static_cast<int64_t>(bytes), size_);
+  size_ += static_cast<int64_t>(bytes);
 }
 
 void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail_system(target_, "writing", errno);
+  output_.flush();
   if (::rename(partial_.c_str(), target_.c_str()) != 0) fail_system(target_, "renaming", errno);
-  ::close(descriptor_);  // cannot lose anything: the data is on the disk
-  descriptor_ = -1;
+  output_.close();  // cannot lose anything: the data is on the disk
   partial::flush_folder(partial::parent_of(target_));
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/io/output.h"
+
 // Files that are either whole or absent. A writer works under a hidden name in the target's own folder
 // (".NAME.partial"), flushes it to the disk and renames it; a crash at any point leaves the old file or the new one.
 // The partial file is locked: a second writer of the same target is refused, and what a killed process left behind is
@@ -36,7 +38,8 @@ class AtomicFile {
 
  private:
   Path target_, partial_;
-  int descriptor_ = -1;
+  Output output_;
+  int64_t size_ = 0;
 };
 
 }  // namespace baton

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
-// The steps that AtomicFile and AtomicDirectory share. Nobody else needs this header.
+// The steps that AtomicFile and AtomicDirectory share. No other header needs this one.
 namespace baton::partial {
 
 using Path = std::filesystem::path;

@@ -152,8 +152,8 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
   return batch;
 }
 
-// The noise levels of a step. Experts that take turns own quantiles of the distribution in turn: multiples of the golden
-// ratio, which fill [0, 1) evenly, so that the steps of each expert follow its share without bunching.
+// The noise levels of a step. Experts that take turns own quantiles of the distribution in turn: multiples of the
+// golden ratio, which fill [0, 1) evenly, so that the steps of each expert follow its share without bunching.
 NoiseRange DenoiserTrainer::range_of(int64_t step) const {
   if (!config_.experts.turns) return {0, 1};
   const double turns = static_cast<double>(step) / std::numbers::phi;

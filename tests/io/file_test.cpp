@@ -9,6 +9,7 @@
 
 #include <csignal>
 
+#include "engine/core/heartbeat.h"
 #include "tests/io/scratch.h"
 
 namespace baton {
@@ -54,6 +55,24 @@ TEST(File, WritesReplaceAtOnce) {
   }
   EXPECT_EQ(slurp(scratch / "a"), "second");
   EXPECT_EQ(scratch.entries(), 1);
+}
+
+// Other ranks hold a rank for lost that gives no sign of life for some seconds.
+TEST(File, LargeOnesAreWrittenAndHashedWithSignsOfLife) {
+  const Scratch scratch;
+  std::atomic<int64_t> beats = 0;
+  heartbeat = &beats;
+  const std::string part(48 << 20, 'x');
+  AtomicFile file(scratch / "a");
+  for (int64_t i = 1; i <= 2; ++i) {
+    file.write(part);
+    EXPECT_GE(beats, i);  // at least every 32 MiB, before it is complete
+  }
+  file.commit();
+  beats = 0;
+  EXPECT_EQ(hash_file(scratch / "a"), hash_bytes(part + part));
+  EXPECT_GE(beats, 3);
+  heartbeat = nullptr;
 }
 
 TEST(File, AbandonedWritesLeaveNothing) {

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Times several ranks of one thread against one rank with all threads, training and drawing, in alternating rounds of one run.
 
-usage: ranks.py [--meshes dp=2,tp=2,ulysses=2] [--model DIR] [--latents DIR] [--steps 12] [--rounds 3] [--binary build/release/baton]
+usage: ranks.py [--sizes shipped|wan] [--meshes dp=2,tp=2,ulysses=2] [--model DIR] [--latents DIR] [--rounds 3] [--binary build/release/baton]
 
-Training: the shipped denoiser (configs/train/denoiser.yaml) in its shared phase; samples a second, median of the steps after the third. Drawing, with
---model: one batch of 4 pictures, 24 steps, guidance 4; dp draws two batches of 4 against two in a row. A ratio above 1 says that the ranks are faster.
-Relay, with a --model of several experts: 16 pictures, one by one, by two groups of experts against the same two ranks as tp=2, whole commands.
---latents names a folder `latents` of an earlier training, which saves encoding the data set again. Exit code 1 if a ratio is below 0.9 (relay: 1) in
-the median.
+Training: samples a second, median of the steps after the third. Drawing: the time of a batch in the denoiser; dp draws two batches against two in a row.
+A ratio above 1 says that the ranks are faster. Sizes:
+  shipped  configs/train/denoiser.yaml in its shared phase, 32 samples; with --model, 4 pictures in 24 steps, guidance 4. Relay, with a --model of several
+           experts: 16 pictures, one by one, by two groups of experts against the same two ranks as tp=2, whole commands.
+  wan      configs/bench/wan_slice.yaml, 2 samples of 1,024 tokens; one picture of 512 x 512 in 4 steps, guidance 4, by a model of these sizes that it makes
+           for it from the first 8 pictures of data/emoji. About twelve minutes a round.
+For the shipped sizes --latents names a folder `latents` of an earlier training, which saves encoding the data set again. Exit code 1 if a ratio is below 0.9
+(relay: 1) in the median.
 """
 
 import argparse
@@ -17,32 +20,63 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench_common import ROOT, THREADS, run, verdict
 
 BAR = 0.9
+DATA = ROOT / "data" / "emoji"
+
+
+@dataclass
+class Sizes:
+    config: str
+    train_steps: int
+    pictures: int  # of the data set; 0: all
+    batch: int  # pictures drawn at once
+    draw_steps: int
+
+
+SIZES = {
+    "shipped": Sizes("configs/train/denoiser.yaml", 12, 0, 4, 24),
+    "wan": Sizes("configs/bench/wan_slice.yaml", 6, 8, 1, 4),
+}
+
+
+def copy_pictures(folder, count):
+    """The first pictures of the data set as one of their own."""
+    lines = (DATA / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    for name in (json.loads(line)["file_name"] for line in lines):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DATA / name, folder / name)
+    (folder / "metadata.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def train(options, folder, steps, mesh=None):
+    settings = [f"checkpoint.folder={folder}", f"steps={steps}", "schedule.warmup=1", "experts.count=1", "experts.boundaries=[]", "experts.branch_at=0",
+                "log_every=1", "validation.every=0", "checkpoint.every=0", "checkpoint.minutes=0", f"data.folder={options.data}"]
+    words = [options.binary, "train", "--config", ROOT / options.sizes.config, "--progress", "none", "--threads", THREADS]
+    for setting in settings:
+        words += ["--set", setting]
+    run(words + (["--mesh", mesh] if mesh else []))
 
 
 def train_rate(options, mesh):
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
         if options.latents:
             shutil.copytree(options.latents, Path(folder) / "latents")
-        settings = [f"checkpoint.folder={folder}", f"steps={options.steps}", "schedule.warmup=1", "experts.count=1", "experts.boundaries=[]", "experts.branch_at=0",
-                    "log_every=1", "validation.every=0", "checkpoint.minutes=0"]
-        words = [options.binary, "train", "--config", ROOT / "configs" / "train" / "denoiser.yaml", "--progress", "none", "--threads", THREADS]
-        for setting in settings:
-            words += ["--set", setting]
-        run(words + (["--mesh", mesh] if mesh else []))
+        train(options, folder, options.sizes.train_steps, mesh)
         lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
         return statistics.median(line["samples_per_second"] for line in lines[3:])
 
 
 def draw_rate(options, mesh):
     batches = 2 if mesh and mesh.startswith("dp") else 1
+    batch = options.sizes.batch
     with tempfile.TemporaryDirectory() as folder:
-        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--count", 8, "--batch", 4, "--steps", 24,
-                 "--guidance", 4, "--json", "--progress", "none", "--threads", THREADS]
+        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--count", 2 * batch, "--batch", batch,
+                 "--steps", options.sizes.draw_steps, "--guidance", 4, "--json", "--progress", "none", "--threads", THREADS]
         lines = [json.loads(line) for line in run(words + (["--mesh", mesh] if mesh else [])).splitlines()]
         return batches / statistics.median(line["seconds_denoise"] for line in lines)
 
@@ -80,18 +114,25 @@ def compare_relay(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", choices=SIZES, default="shipped")
     parser.add_argument("--meshes", default="dp=2,tp=2,ulysses=2")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--latents", type=Path)
-    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "baton")
     options = parser.parse_args()
-    met = compare("training", train_rate, options)
-    if options.model:
-        met &= compare("drawing", draw_rate, options)
-        if (options.model / "transformer_2").is_dir():
-            met &= compare_relay(options)
+    options.sizes, options.data = SIZES[options.sizes], DATA
+    with tempfile.TemporaryDirectory() as work:
+        options.work = Path(work)
+        if options.sizes.pictures:
+            options.data, options.latents, options.model = options.work / "data", options.work / "first" / "latents", options.work / "first" / "model"
+            copy_pictures(options.data, options.sizes.pictures)
+            train(options, options.work / "first", 1)
+        met = compare("training", train_rate, options)
+        if options.model:
+            met &= compare("drawing", draw_rate, options)
+            if (options.model / "transformer_2").is_dir():
+                met &= compare_relay(options)
     return 0 if met else 1
 
 
