@@ -69,21 +69,23 @@ struct Seconds {
   double encode = 0, denoise = 0, decode = 0, start_to_first_step = 0;
 };
 
+std::vector<std::string> texts_of(const GenerateConfig& config) { return {config.prompt, config.negative}; }
+
 class Generation {
  public:
-  Generation(GenerateConfig config, const Runtime& runtime, const Layout& layout)
+  // `text`: ranks that encode texts for this one; null: it does so itself.
+  Generation(GenerateConfig config, const Runtime& runtime, const Layout& layout, TextRanks* text)
       : start_(Clock::now()),
         config_(std::move(config)),
         runtime_(runtime),
         layout_(layout),
+        text_(text),
         model_(config_.model),
         plan_(make_draw_plan(config_, model_)),
         engine_(model_, runtime.compute, config_.count > config_.batch, layout),
         relay_(layout, plan_.steps, model_.experts()) {
     check(config_.latents_out.empty() || relay_.last_replicas() == 1,
           "latents_out: one replica must see all pictures; leave dp out of the mesh");
-    if (!config_.prompt_file.empty()) config_.prompt = read_file(config_.prompt_file, 1 << 20);
-    config_.prompt_file.clear();
   }
 
   int run() {
@@ -95,7 +97,7 @@ class Generation {
     if (!config_.from_latents.empty()) return layout_.rank() == 0 ? decode_only() : exit_done;
     if (!config_.init_image.empty()) init_ = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
     const auto encode_start = Clock::now();
-    texts_ = engine_.encode({config_.prompt, config_.negative});
+    texts_ = text_ ? text_->receive(0) : engine_.encode(texts_of(config_));
     seconds_.encode = seconds_since(encode_start) / static_cast<double>(config_.count);
     const int code = draw_my_batches();
     const std::string idle = relay_.idle_report();
@@ -232,6 +234,7 @@ class Generation {
   GenerateConfig config_;
   const Runtime& runtime_;
   Layout layout_;
+  TextRanks* text_;
   PipelineDirectory model_;
   DrawPlan plan_;
   TextToImage engine_;
@@ -268,10 +271,18 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
+  if (!config.prompt_file.empty()) config.prompt = read_file(config.prompt_file, 1 << 20);
+  config.prompt_file.clear();
   std::atomic<int> code = exit_done;
-  on_ranks(runtime.parallel, runtime, loads_of_experts(config), [&](const Layout& layout) {
-    if (const int mine = Generation(config, runtime, layout).run(); mine != exit_done) code = mine;
-  });
+  const auto draw = [&](const Layout& layout, TextRanks* text) {
+    if (const int mine = Generation(config, runtime, layout, text).run(); mine != exit_done) code = mine;
+  };
+  const auto encode = [&](TextRanks& text) {
+    const int64_t tasks = config.dry_run || !config.from_latents.empty() ? 0 : 1;
+    const PipelineDirectory model(config.model);
+    text.serve(tasks, [&](int64_t) { return PromptEncoder(model, runtime.compute).encode(texts_of(config)); });
+  };
+  on_ranks(runtime.parallel, runtime, loads_of_experts(config), Roles{draw, encode});
   return code;
 }
 

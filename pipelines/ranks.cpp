@@ -43,6 +43,28 @@ void check_same_program(Group& world) {
           r);
 }
 
+void run_role(Group& world, const Mesh& mesh, const ParallelConfig& config, const Roles& roles) {
+  const auto layout = [&](Group& group) {
+    return Layout(group, mesh, config.sequence_parallel, static_cast<int>(config.interleave));
+  };
+  if (config.text_ranks == 0) {
+    roles.draw(layout(world), nullptr);
+  } else {
+    TextRanks text(world, mesh.ranks());
+    const auto alike = world.split(text.encodes() ? 1 : 0, "world");
+    if (text.encodes())
+      roles.encode(text);
+    else
+      roles.draw(layout(*alike), &text);
+  }
+  if (config.profile && world.rank() == 0) print_traffic(world.traffic());
+}
+
+std::string describe(const Mesh& mesh, const ParallelConfig& config) {
+  const std::string text = config.text_ranks > 0 ? fmt::format("{} for texts, the others as ", config.text_ranks) : "";
+  return text + mesh.describe();
+}
+
 // The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first
 // one says it.
 [[noreturn]] void give_up(MpiSession& session, const char* what, int code) {
@@ -51,8 +73,7 @@ void check_same_program(Group& world) {
   session.abort(code);
 }
 
-bool on_processes(ParallelConfig config, int threads, std::span<const double> loads,
-                  const std::function<void(const Layout&)>& body) {
+bool on_processes(ParallelConfig config, int threads, std::span<const double> loads, const Roles& roles) {
   MpiSession session;
   Group& world = session.world();
   if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
@@ -64,10 +85,10 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
     config.ranks = world.size();
     resolve(config);
     const MeshSpec spec = parse_mesh(config.mesh);
-    const Mesh mesh(spec, world.size(), loads_of_groups(loads, spec.size(Axis::ep)));
-    spdlog::info("{} processes as {}, {} CPU threads each", world.size(), mesh.describe(), threads);
-    body(Layout(world, mesh, config.sequence_parallel, static_cast<int>(config.interleave)));
-    if (config.profile && world.rank() == 0) print_traffic(world.traffic());
+    const Mesh mesh(spec, world.size() - static_cast<int>(config.text_ranks),
+                    loads_of_groups(loads, spec.size(Axis::ep)));
+    spdlog::info("{} processes as {}, {} CPU threads each", world.size(), describe(mesh, config), threads);
+    run_role(world, mesh, config, roles);
   } catch (const InputError& error) {
     give_up(session, error.what(), exit_bad_input);
   } catch (const std::exception& error) {
@@ -79,24 +100,27 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
 
 }  // namespace
 
-bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
-              const std::function<void(const Layout&)>& body) {
-  if (started_by_mpi()) return on_processes(config, runtime.threads, loads, body);
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads, const Roles& roles) {
+  if (started_by_mpi()) return on_processes(config, runtime.threads, loads, roles);
   resolve(config);
   const MeshSpec spec = parse_mesh(config.mesh);
   const int ranks = count_ranks(config);
   if (ranks == 1) {
-    body({});
+    roles.draw({}, nullptr);
     return true;
   }
-  const Mesh mesh(spec, ranks, loads_of_groups(loads, spec.size(Axis::ep)));
+  const Mesh mesh(spec, ranks - static_cast<int>(config.text_ranks), loads_of_groups(loads, spec.size(Axis::ep)));
   const int threads = std::max(1, runtime.threads / ranks);
-  spdlog::info("{} ranks as {}, {} CPU thread{} each", ranks, mesh.describe(), threads, threads == 1 ? "" : "s");
-  run_ranks(ranks, {.threads = threads}, [&](Group& world) {
-    body(Layout(world, mesh, config.sequence_parallel, static_cast<int>(config.interleave)));
-    if (config.profile && world.rank() == 0) print_traffic(world.traffic());
-  });
+  spdlog::info("{} ranks as {}, {} CPU thread{} each", ranks, describe(mesh, config), threads, threads == 1 ? "" : "s");
+  run_ranks(ranks, {.threads = threads}, [&](Group& world) { run_role(world, mesh, config, roles); });
   return true;
+}
+
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+              const std::function<void(const Layout&)>& body) {
+  check(config.text_ranks == 0, "text_ranks: {}, but only generate encodes texts ahead; leave it out",
+        config.text_ranks);
+  return on_ranks(config, runtime, loads, Roles{[&](const Layout& layout, TextRanks*) { body(layout); }, {}});
 }
 
 }  // namespace baton

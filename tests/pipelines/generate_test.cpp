@@ -199,6 +199,26 @@ TEST_F(GenerateTest, DrawsTheSameOnManyRanks) {
   }
 }
 
+TEST_F(GenerateTest, DrawsTheSameWithTextRanks) {
+  const Path model = test::write_tiny_pipeline("tiny_text_ranks", {0.7});
+  GenerateConfig c = config(model, "pictures");
+  c.guidance = {3.0};
+  c.count = 3;
+  const std::vector<float> one = latents(c);
+  for (const ParallelConfig& parallel :
+       {ParallelConfig{.text_ranks = 1}, {.mesh = "cfg=2", .text_ranks = 1}, {.mesh = "ep=2", .text_ranks = 2}}) {
+    SCOPED_TRACE(parallel.mesh);
+    GenerateConfig many = c;
+    many.latents_out = (out_ / "many.safetensors").string();
+    EXPECT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, parallel}), exit_done);
+    EXPECT_LT(largest_difference(one, TensorStore(many.latents_out).get("latents").to_vector()), 1e-4);
+  }
+  c.dry_run = true;  // reads no text
+  EXPECT_EQ(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.text_ranks = 1}}), exit_done);
+  fs::remove_all(model / "text_encoder");  // which the ranks that draw do not need, but those for texts
+  EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.ranks = 1, .text_ranks = 1}}), InputError);
+}
+
 // Runners whose groups differ in size, with a group that has nothing to do, and whose solver remembers earlier steps.
 TEST_F(GenerateTest, RelayDrawsTheSame) {
   const Path model = test::write_tiny_pipeline("tiny_relay", {0.8, 0.5});

@@ -153,8 +153,9 @@ TEST_F(TrainTest, RefusesMeshesThatDoNotFit) {
   ASSERT_EQ(train(vae_config()), exit_done);
   TrainConfig config = denoiser_config("denoiser");
   const std::atomic<bool> stop{false};
-  for (const ParallelConfig& bad : {ParallelConfig{.mesh = "tp=3"}, ParallelConfig{.mesh = "ep=3"},
-                                    ParallelConfig{.ranks = 3, .mesh = "tp=2"}, ParallelConfig{.mesh = "x=2"}}) {
+  for (const ParallelConfig& bad :
+       {ParallelConfig{.mesh = "tp=3"}, ParallelConfig{.mesh = "ep=3"}, ParallelConfig{.ranks = 3, .mesh = "tp=2"},
+        ParallelConfig{.mesh = "x=2"}, ParallelConfig{.text_ranks = 1}}) {
     config.parallel = bad;
     EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError) << bad.mesh;
   }
