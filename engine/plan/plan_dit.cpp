@@ -30,23 +30,24 @@ double stage_blocks(const DitModel& m, const Execution& e) {
 double replicas(const Execution& e) { return e.size(Axis::dp) * e.size(Axis::ring) * e.size(Axis::ulysses); }
 double divided(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? replicas(e) : 1; }
 
-// Of one rank: those that Muon updates, and those that AdamW does.
+// Of one rank: those that Muon updates, those that AdamW does, and how many of both stand in the denoisers' blocks.
 struct RankParameters {
-  double muon = 0, adamw = 0;
+  double muon = 0, adamw = 0, in_blocks = 0;
   double all() const { return muon + adamw; }
 };
 
 RankParameters rank_parameters(const DitModel& m, const Execution& e) {
   const DitParameters p = parameters_of(m.transformer);
   const auto experts = static_cast<double>(m.experts());
-  const double t = e.size(Axis::tp), blocks = stage_blocks(m, e);
-  double matrices = experts * blocks * p.block_matrices / t;
-  double others = experts * (blocks * (p.block_sharded / t + p.block_whole) + p.outside);
+  const double t = e.size(Axis::tp), blocks = experts * stage_blocks(m, e);
+  double matrices = blocks * p.block_matrices / t;
+  double others = blocks * (p.block_sharded / t + p.block_whole) + experts * p.outside;
+  const double in_blocks = matrices + others - experts * p.outside;
   if (m.text_encoder) {
     matrices += parameters_of(*m.text_encoder).block_matrices;
     others += parameters_of(*m.text_encoder).others;
   }
-  return m.muon ? RankParameters{matrices, others} : RankParameters{0, matrices + others};
+  return m.muon ? RankParameters{matrices, others, in_blocks} : RankParameters{0, matrices + others, in_blocks};
 }
 
 // A mean over blocks, of which every so many recompute.
@@ -66,7 +67,7 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
   const DitShares s(m, e);
   // Gradients are summed over the replicas at the last micro-batch alone, so ZeRO-2 can divide those of one only.
   const double gradient_share = e.zero == 3 || (e.zero == 2 && e.micro_batches == 1) ? replicas(e) : 1;
-  MemoryPlan memory{.weights = f32 * p.all() / divided(e, 3),
+  MemoryPlan memory{.weights = f32 * (p.in_blocks / divided(e, 3) + p.all() - p.in_blocks),
                     .gradients = f32 * p.all() / gradient_share,
                     .optimizer = (f32 * p.muon + 2 * f32 * p.adamw + (m.ema ? f32 * p.all() : 0)) / divided(e, 1)};
   const double in_flight = micro_batches_in_flight(e);

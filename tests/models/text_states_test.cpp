@@ -45,15 +45,7 @@ TEST_F(TextStatesTest, ATextIsTheSameAloneAndInABatch) {
 // Zeros that are counted are zeros that are written out.
 TEST_F(TextStatesTest, CountedPaddingIsPadding) {
   NoGrad off;
-  const WanTransformerConfig config{.num_attention_heads = 2,
-                                    .attention_head_dim = 12,
-                                    .in_channels = 4,
-                                    .out_channels = 4,
-                                    .text_dim = 16,
-                                    .freq_dim = 16,
-                                    .ffn_dim = 32,
-                                    .num_layers = 2};
-  const WanTransformer model(config, random_, DType::f32);
+  const WanTransformer model(test::tiny_transformer(), random_, DType::f32);
   const Tensor latents = Tensor::empty({4, 4, 1, 4, 4});
   random_normal({latents.data<float>(), static_cast<size_t>(latents.numel())}, 1, 2);
   const Tensor timestep = Tensor::full({4}, 500);

@@ -30,12 +30,12 @@ class GenerateTest : public testing::Test {
     c.steps = 4;
     return c;
   }
-  int run(const GenerateConfig& c, DType compute = DType::f32) const {
-    return run_generate(c, Runtime{compute, 1, ProgressMode::none, stop_});
+  int run(const GenerateConfig& c, const ParallelConfig& parallel = {}) const {
+    return run_generate(c, Runtime{DType::f32, 1, ProgressMode::none, stop_, parallel});
   }
-  std::vector<float> latents(GenerateConfig c) const {
+  std::vector<float> latents(GenerateConfig c, const ParallelConfig& parallel = {}) const {
     c.latents_out = (out_ / "latents.safetensors").string();
-    EXPECT_EQ(run(c), exit_done);
+    EXPECT_EQ(run(c, parallel), exit_done);
     return TensorStore(c.latents_out).get("latents").to_vector();
   }
 
@@ -190,12 +190,7 @@ TEST_F(GenerateTest, DrawsTheSameOnManyRanks) {
   for (const char* mesh : {"tp=2", "ulysses=2", "ring=2", "ring=3", "cfg=2", "ring=2,ulysses=2", "cfg=2,tp=2", "pp=2",
                            "ep=2", "ep=2,tp=2", "ep=2:1", "ep=2,pp=2"}) {
     SCOPED_TRACE(mesh);
-    GenerateConfig many = c;
-    many.latents_out = (out_ / "many.safetensors").string();
-    const ParallelConfig parallel{.mesh = mesh};
-    EXPECT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, parallel}), exit_done);
-    const std::vector<float> drawn = TensorStore(many.latents_out).get("latents").to_vector();
-    EXPECT_LT(largest_difference(one, drawn), 1e-4);
+    EXPECT_LT(largest_difference(one, latents(c, {.mesh = mesh})), 1e-4);
   }
 }
 
@@ -208,15 +203,12 @@ TEST_F(GenerateTest, DrawsTheSameWithTextRanks) {
   for (const ParallelConfig& parallel :
        {ParallelConfig{.text_ranks = 1}, {.mesh = "cfg=2", .text_ranks = 1}, {.mesh = "ep=2", .text_ranks = 2}}) {
     SCOPED_TRACE(parallel.mesh);
-    GenerateConfig many = c;
-    many.latents_out = (out_ / "many.safetensors").string();
-    EXPECT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, parallel}), exit_done);
-    EXPECT_LT(largest_difference(one, TensorStore(many.latents_out).get("latents").to_vector()), 1e-4);
+    EXPECT_LT(largest_difference(one, latents(c, parallel)), 1e-4);
   }
   c.dry_run = true;  // reads no text
-  EXPECT_EQ(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.text_ranks = 1}}), exit_done);
+  EXPECT_EQ(run(c, {.text_ranks = 1}), exit_done);
   fs::remove_all(model / "text_encoder");  // which the ranks that draw do not need, but those for texts
-  EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.ranks = 1, .text_ranks = 1}}), InputError);
+  EXPECT_THROW(run(c, {.ranks = 1, .text_ranks = 1}), InputError);
 }
 
 // Runners whose groups differ in size, with a group that has nothing to do, and whose solver remembers earlier steps.
@@ -234,10 +226,7 @@ TEST_F(GenerateTest, RelayDrawsTheSame) {
         if (steps == 2 && mesh == std::string("ep=1:2:1"))
           continue;  // ends in two replicas, which --latents-out refuses
         SCOPED_TRACE(fmt::format("{} {} {}", sampler, steps, mesh));
-        GenerateConfig many = c;
-        many.latents_out = (out_ / "many.safetensors").string();
-        EXPECT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = mesh}}), exit_done);
-        EXPECT_EQ(one, TensorStore(many.latents_out).get("latents").to_vector());
+        EXPECT_EQ(one, latents(c, {.mesh = mesh}));
       }
     }
 }
@@ -247,7 +236,7 @@ TEST_F(GenerateTest, RelayStops) {
   GenerateConfig c = config(model, "pictures");
   c.count = 5;
   stop_ = true;
-  EXPECT_EQ(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = "ep=1:2:2"}}), exit_interrupted);
+  EXPECT_EQ(run(c, {.mesh = "ep=1:2:2"}), exit_interrupted);
 }
 
 TEST_F(GenerateTest, ReplicasShareThePictures) {
@@ -258,7 +247,7 @@ TEST_F(GenerateTest, ReplicasShareThePictures) {
   ASSERT_EQ(run(c), exit_done);
   GenerateConfig many = c;
   many.out = (out_ / "many").string();
-  ASSERT_EQ(run_generate(many, {DType::f32, 1, ProgressMode::none, stop_, {.ranks = 4, .mesh = "cfg=2"}}), exit_done);
+  ASSERT_EQ(run(many, {.ranks = 4, .mesh = "cfg=2"}), exit_done);
   for (int i = 0; i < 5; ++i) {
     const std::string name = fmt::format("{}-{}.png", i, i);
     EXPECT_EQ(read_image(out_ / "one" / name).pixels, read_image(out_ / "many" / name).pixels);
@@ -269,10 +258,10 @@ TEST_F(GenerateTest, RefusesMeshesThatCannotDraw) {
   const Path model = test::write_tiny_pipeline("tiny_meshes", {});
   GenerateConfig c = config(model, "a.png");
   for (const char* mesh : {"ep=2", "pp=3", "tp=7", "cfg=3"})
-    EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = mesh}}), InputError) << mesh;
+    EXPECT_THROW(run(c, {.mesh = mesh}), InputError) << mesh;
   EXPECT_FALSE(fs::exists(c.out));
   c.latents_out = (out_ / "latents.safetensors").string();
-  EXPECT_THROW(run_generate(c, {DType::f32, 1, ProgressMode::none, stop_, {.mesh = "dp=2"}}), InputError);
+  EXPECT_THROW(run(c, {.mesh = "dp=2"}), InputError);
 }
 
 }  // namespace
