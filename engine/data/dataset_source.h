@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 #include "engine/data/dataset.h"
 
 // What the readers of the two layouts share.
@@ -12,9 +13,10 @@ namespace baton {
 class Problems {
  public:
   void add(std::string problem);
-  // Runs `body`; its InputError becomes a problem.
+  // Runs `body` for a picture; its InputError becomes a problem.
   template <typename Body>
   void gather(const Body& body) {
+    beat();  // a data set may have millions
     try {
       body();
     } catch (const InputError& error) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 #include "engine/data/dataset_source.h"
 #include "engine/io/image.h"
 
@@ -46,6 +47,7 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
   std::vector<PictureCheck> checks(count);
 #pragma omp parallel for schedule(dynamic, 16)
   for (int64_t i = 0; i < count; ++i) {
+    beat();
     try {
       const Image image = read_image(dataset.items[i].picture, background);
       checks[i].width = image.width;

@@ -1,6 +1,7 @@
 #include "engine/data/pictures.h"
 
 #include "data_test_files.h"
+#include "engine/core/heartbeat.h"
 #include "engine/data/loader.h"
 #include "engine/io/image.h"
 #include "engine/io/png.h"
@@ -72,6 +73,19 @@ TEST_F(PicturesTest, DecodesOnDemandToTheSameValues) {
   EXPECT_FALSE(fresh.in_memory());
   EXPECT_EQ(fresh.whole(draws).to_vector(), expected);
   EXPECT_EQ(fresh.hash(), kept.hash());
+}
+
+// Other ranks wait while the first reads a data set, and hold it for lost if it gives no sign of life.
+TEST_F(PicturesTest, AreReadAndCheckedWithSignsOfLife) {
+  for (int i = 0; i < 100; ++i) write_gradient(folder_, fmt::format("{}.png", i).c_str(), 8, 8, 10);
+  std::atomic<int64_t> beats = 0;
+  heartbeat = &beats;
+  dataset_ = open_dataset(config_);
+  EXPECT_GE(beats.exchange(0), 102);
+  const std::vector<PictureCheck> checks = check_pictures(dataset_, config_);
+  EXPECT_GE(beats, 1);  // of this thread's share
+  EXPECT_EQ(checks.size(), 102);
+  heartbeat = nullptr;
 }
 
 TEST_F(PicturesTest, CoversTheSquareAndCutsTheCentre) {
