@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 #include "engine/io/json.h"
 #include "engine/io/partial.h"
 
@@ -64,6 +65,7 @@ AtomicDirectory::~AtomicDirectory() {
 
 void AtomicDirectory::commit() try {
   write_json(partial_ / manifest_name, make_manifest(partial_));
+  const SlowCall call;
   flush_tree(partial_);
   if (::rename(partial_.c_str(), target_.c_str()) != 0) {
     if (errno != ENOTEMPTY && errno != EEXIST) partial::fail_system(target_, "renaming", errno);

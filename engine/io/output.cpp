@@ -27,9 +27,9 @@ void Output::write(const void* data, int64_t bytes, int64_t offset) {
 }
 
 void Output::flush() {
+  const SlowCall call;
   if (::fsync(descriptor_) != 0) partial::fail_system(path_, "writing", errno);
   unflushed_ = 0;
-  beat();
 }
 
 }  // namespace baton

@@ -7,7 +7,7 @@
 namespace baton {
 
 // An open file that bytes go to. They go on to the disk every 32 MiB: one flush of a large file at its end could take
-// longer than other ranks wait for a sign of life.
+// longer than other ranks wait.
 class Output {
  public:
   // Takes over the descriptor. `path`: for messages.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/heartbeat.h"
 #include "engine/core/log.h"
 #include "engine/io/directory.h"
 
@@ -51,6 +52,7 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   ranks_.barrier();
   if (directory) {
     directory->commit();
+    const SlowCall call;
     const std::vector<Found> all = list(folder_);
     for (size_t i = keep_; i < all.size(); ++i)
       if (keep_every_ == 0 || all[i].step % keep_every_ != 0) std::filesystem::remove_all(all[i].path);
