@@ -64,7 +64,7 @@ TEST(Plan, SearchListsMeshes) {
   PlanConfig config = denoiser();
   config.search = true;
   config.ranks = 8;
-  EXPECT_THAT(printed(config), testing::ContainsRegex("ep=[0-9]:[0-9]:[0-9]:[0-9] "));
+  EXPECT_THAT(printed(config), HasSubstr("ep=5:1:1:1 "));
   config.json = true;
   EXPECT_GT(parse_json(printed(config), "plan").size(), 3u);
 }
