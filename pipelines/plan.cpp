@@ -128,6 +128,7 @@ DitModel dit_model(const PlanConfig& config, TrainConfig train, const Machine& m
                  .muon = train.optimizer.muon.lr > 0,
                  .ema = train.optimizer.ema > 0};
   model.shares = expected_shares(planned_ranges(train), train.t);
+  model.turns = train.experts.turns;
   const bool f32 = train.dtype == ComputeType::automatic ? machine.matrix_16bit <= machine.matrix_f32
                                                          : train.dtype == ComputeType::f32;
   model.compute = f32 ? DType::f32 : DType::bf16;

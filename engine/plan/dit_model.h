@@ -13,6 +13,7 @@ struct DitModel {
   int64_t tokens = 0;                // of a picture or video
   int64_t text_tokens = 0;           // of the longest text, with the one position that stands for all padding
   std::vector<double> shares{1};     // of the samples, for each expert
+  bool turns = false;                // each step trains one expert
   std::optional<T5EncoderConfig> text_encoder;  // if it is trained along
   DType compute = DType::bf16;                  // of products
   bool muon = false;                            // takes the blocks' matrices

@@ -56,6 +56,11 @@ double of_block(double recomputed, double whole, int64_t recompute_every) {
   return (recomputed + (every - 1) * whole) / every;
 }
 
+// A micro-batch is divided among the experts that its noise levels fall to, or they take turns.
+int64_t experts_in_step(const DitModel& m, const Execution& e) {
+  return m.turns ? 1 : std::min(m.experts(), e.micro_batch);
+}
+
 // What the blocks of the first stage keep for all micro-batches in flight.
 double block_bytes(const DitModel& m, const Execution& e, Recompute recompute, int64_t every) {
   return stage_blocks(m, e) * micro_batches_in_flight(e) *
@@ -74,7 +79,7 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
   memory.compute_weights = stage_blocks(m, e) * in_flight *
                            of_block(dit_block_weight_copies(m, e, e.recompute),
                                     dit_block_weight_copies(m, e, Recompute::off), e.recompute_every) *
-                           static_cast<double>(std::min(m.experts(), e.micro_batch));
+                           static_cast<double>(experts_in_step(m, e));
   memory.activations = block_bytes(m, e, e.recompute, e.recompute_every);
   for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
     memory.activations_if[static_cast<int>(mode)] = block_bytes(m, e, mode, 1);
@@ -100,8 +105,7 @@ double muon_flops(const DitModel& m, const Execution& e) {
 }
 
 StepWork work_of(const DitModel& m, const Execution& e, const Machine& machine) {
-  // A micro-batch is divided among the experts that its noise levels fall to.
-  const int64_t used = std::min(m.experts(), e.micro_batch);
+  const int64_t used = experts_in_step(m, e);
   Execution one = e;
   one.micro_batch = (e.micro_batch + used - 1) / used;
   const auto times = static_cast<double>(e.micro_batch) / static_cast<double>(one.micro_batch);
@@ -124,6 +128,7 @@ void check_fits(const DitModel& m, const DitRun& run) {
   check(c.num_attention_heads % tp == 0 && c.ffn_dim % tp == 0,
         "plan: {} heads and a feed-forward width of {} cannot be shared by tp={}", c.num_attention_heads, c.ffn_dim,
         tp);
+  check(ep == 1 || !m.turns, "plan: with experts.turns all but one of ep={} groups would be idle; use dp", ep);
   check(m.experts() % ep == 0, "plan: {} experts cannot be divided into ep={} groups", m.experts(), ep);
   check(pp * run.interleave <= c.num_layers, "plan: {} blocks for pp={} stages of interleave={} pieces", c.num_layers,
         pp, run.interleave);
@@ -182,7 +187,9 @@ Plan plan_dit(const DitModel& m, const DitRun& run, const Machine& machine) {
   for (const ExpertGroup& group : groups_of(m, run, loads, mesh)) {
     const Execution& e = group.execution;
     const MemoryPlan memory = memory_of(group.model, e);
-    const TimePlan time = step_time(work_of(group.model, e, machine), e, machine, m.compute);
+    DitModel updated = group.model;  // by a step
+    if (m.turns) updated.shares = {1};
+    const TimePlan time = step_time(work_of(updated, e, machine), e, machine, m.compute);
     if (memory.peak() > plan.memory.peak()) plan.memory = memory;
     if (time.step() > plan.time.step()) {
       plan.time = time;

@@ -93,7 +93,9 @@ std::vector<Found<DitRun>> search_dit(const DitModel& m, int64_t ranks, int64_t 
                                       const Machine& machine) {
   const WanTransformerConfig& c = m.transformer;
   std::vector<Found<DitRun>> found;
-  for (const int ep : m.experts() > 1 ? std::vector<int>{1, static_cast<int>(m.experts())} : std::vector<int>{1})
+  const std::vector<int> groups =
+      m.experts() > 1 && !m.turns ? std::vector<int>{1, static_cast<int>(m.experts())} : std::vector<int>{1};
+  for (const int ep : groups)
     for (const int tp : divisors(machine.devices))
       for (const int ulysses : divisors(ranks))
         for (const int ring : divisors(ranks / ulysses))

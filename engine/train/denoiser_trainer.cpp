@@ -147,7 +147,7 @@ int64_t DenoiserTrainer::step(int64_t step, MetricMeans& means) {
     if (config_.zero == 3 && seen_[i] > 0 && experts_[i]) mixture_.in_step.insert(i);
   accumulate(batch, times);
   report_losses(means);
-  update(lr_factor(), means);
+  update(lr_factor(step), means);
   samples_ += batch;
   return batch;
 }
@@ -164,10 +164,12 @@ int64_t DenoiserTrainer::batch_of(int64_t step) const {
   return step >= config_.experts.branch_at && config_.experts.batch > 0 ? config_.experts.batch : config_.batch;
 }
 
-// The rate follows the samples seen, counted in batches of before the branch, as later steps may have more of them.
-double DenoiserTrainer::lr_factor() const {
-  const int64_t before = std::min(config_.steps, config_.experts.branch_at);
-  const int64_t total = before * config_.batch + (config_.steps - before) * batch_of(config_.experts.branch_at);
+// The rate follows the samples seen, counted in batches of before the branch, as later steps may have more of them. It
+// ends with the samples still to come, also where steps had another size before the training was resumed.
+double DenoiserTrainer::lr_factor(int64_t step) const {
+  const int64_t before = std::clamp<int64_t>(config_.experts.branch_at - step, 0, config_.steps - step);
+  const int64_t after = config_.steps - step - before;
+  const int64_t total = samples_ + before * config_.batch + after * batch_of(config_.experts.branch_at);
   const LearningRateSchedule schedule{config_.schedule.warmup, total / config_.batch, config_.schedule.floor};
   return schedule.factor(samples_ / config_.batch);
 }

@@ -44,7 +44,7 @@ class DenoiserTrainer : public Trainer {
   void branch(int64_t step);
   NoiseRange range_of(int64_t step) const;
   int64_t batch_of(int64_t step) const;
-  double lr_factor() const;
+  double lr_factor(int64_t step) const;
   std::vector<int64_t> my_share(int64_t first, int64_t end, const std::function<double(int64_t)>& time) const;
   std::vector<NoisySample> my_samples(int64_t first, int64_t end, std::span<const double> times);
   void accumulate(int64_t batch, std::span<const double> times);

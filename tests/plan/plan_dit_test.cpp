@@ -80,6 +80,22 @@ TEST(PlanDit, ExpertGroupsGetReplicasByTheirLoad) {
   EXPECT_EQ(plan.mesh, "ep=5:3");
 }
 
+// A step then updates one expert, while all of them stand in memory; groups of experts would be idle.
+TEST(PlanDit, ExpertsThatTakeTurns) {
+  DitModel turns = wan(1560), single = wan(1560);
+  turns.turns = true;
+  single.shares = {1};
+  const DitRun run = run_of("dp=8", 8);
+  const Plan plan = plan_dit(turns, run, h100());
+  EXPECT_EQ(plan.memory.state(), plan_dit(wan(1560), run, h100()).memory.state());
+  EXPECT_EQ(plan.time.step(), plan_dit(single, run, h100()).time.step());
+  EXPECT_LT(plan.time.step(), plan_dit(wan(1560), run, h100()).time.step());
+  EXPECT_THAT([&] { plan_dit(turns, run_of("ep=2", 8), h100()); }, ThrowsMessage<InputError>(HasSubstr("turns")));
+  const auto found = search_dit(turns, 16, 64, 3, h100());
+  EXPECT_FALSE(found.empty());
+  for (const auto& [run, plan] : found) EXPECT_EQ(run.mesh.size(Axis::ep), 1);
+}
+
 TEST(PlanDit, RefusesMeshesThatDoNotFit) {
   const auto message = [](const DitRun& run, const char* text) {
     EXPECT_THAT([&] { plan_dit(wan(), run, h100()); }, ThrowsMessage<InputError>(HasSubstr(text)));

@@ -206,6 +206,29 @@ TEST(DenoiserTrainer, LearningRateFollowsTheSamples) {
   }
 }
 
+TEST(DenoiserTrainer, LearningRateEndsWithTheTrainingWhenStepsHadAnotherSize) {
+  const Scratch scratch("baton_denoiser_rate");
+  RandomLatents data;
+  TrainConfig config = tiny_denoiser();  // of 12 steps
+  config.schedule.warmup = 0;
+  config.experts.batch = 16;
+  DenoiserTrainer first(config, data, DType::f32);
+  MetricMeans means;
+  for (int64_t step = 0; step < 7; ++step) first.step(step, means);
+  std::filesystem::create_directories(scratch.path());
+  const Json state = first.save(scratch.path());
+
+  config.experts.batch = 8;
+  DenoiserTrainer second(config, data, DType::f32);
+  second.load(scratch.path(), state);
+  for (int64_t step = 7; step < 12; ++step) {
+    means.take();
+    second.step(step, means);
+    const double batches = 5 + 2 * 2 + (step - 7);  // of 8 samples; 14 in all
+    EXPECT_NEAR(means.mean("learning_rate_factor"), 0.5 * (1 + std::cos(std::numbers::pi * batches / 14)), 1e-12);
+  }
+}
+
 TEST(DenoiserTrainer, ExpertsAreChosenAtTheBranch) {
   const Scratch scratch("baton_denoiser_choice");
   RandomLatents data;
