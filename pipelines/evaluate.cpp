@@ -12,6 +12,7 @@
 #include "engine/io/stored_parameters.h"
 #include "engine/parallel/region.h"
 #include "engine/train/validation.h"
+#include "pipelines/evaluate_autoencoder.h"
 #include "pipelines/evaluated_model.h"
 #include "pipelines/ranks.h"
 #include "pipelines/training_data.h"
@@ -48,10 +49,11 @@ struct Share {
     first = part_start(parts, ranks.rank());
     end = first + parts[ranks.rank()];
   }
+  int64_t count() const { return end - first; }
 };
 
-EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size,
-                                const Group& ranks) {
+EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size, const Group& ranks,
+                                ProgressMode shown) {
   DataConfig data;
   data.folder = config.data;
   data.size = size;
@@ -66,21 +68,25 @@ EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_fo
   result.latents.resize(items);
   for (const DataItem& item : dataset.items) result.captions.push_back(item.captions[0].text);
   const Share mine(items, ranks);
+  Progress progress(shown, "encode", mine.count());
   for (int64_t i = mine.first; i < mine.end; ++i) {
     const Draw draw{.item = i};
     const Tensor latents = normalised_latents(*vae, pictures.whole(std::span(&draw, 1)));  // [1, C, h, w]
     result.latents[i] = latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)});
+    progress.update(i + 1 - mine.first);
   }
   return result;
 }
 
 // Of the whole grid, on all ranks.
-std::vector<double> losses_of(const Mixture& mixture, const ValidationGrid& grid, int64_t batch, Group& ranks) {
+std::vector<double> losses_of(const Mixture& mixture, const ValidationGrid& grid, int64_t batch, Group& ranks,
+                              Progress& progress) {
   const Share mine(std::ssize(grid.samples) / grid.bins, ranks);
   const auto begin = grid.samples.begin();
   const ValidationGrid part{{begin + mine.first * grid.bins, begin + mine.end * grid.bins}, grid.bins};
   std::vector<double> losses(grid.samples.size());
-  std::ranges::copy(validation_losses(mixture, part, batch), losses.begin() + mine.first * grid.bins);
+  const auto done = [&](int64_t samples) { progress.update(samples / grid.bins); };
+  std::ranges::copy(validation_losses(mixture, part, batch, done), losses.begin() + mine.first * grid.bins);
   ranks.all_reduce(values(std::span(losses))).wait();
   return losses;
 }
@@ -118,6 +124,7 @@ void visit(ConfigVisitor& v, EvaluateConfig& c) {
   v("items", c.items, "pictures, evenly spaced in the data set", {1, 1'000'000});
   v("t_bins", c.t_bins, "equal bins of the noise level", {1, 1000});
   v("batch", c.batch, "samples per forward pass", {1, 1 << 16});
+  v("autoencoder", c.autoencoder, "how well the models' autoencoders give the pictures back, in dB, instead of losses");
   v("json", c.json, "one JSON object on stdout instead of a table");
 }
 
@@ -136,13 +143,16 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
   }
   const int64_t size = config.size > 0 ? config.size : models[0].size;
   check(size > 0, "evaluate: {} does not say the size of its pictures; give --size", config.models[0]);
-  const EncodedPictures pictures = encode_pictures(config, models[0].vae, size, ranks);
+  const ProgressMode shown = ranks.rank() == 0 ? runtime.progress : ProgressMode::none;
+  const EncodedPictures pictures = encode_pictures(config, models[0].vae, size, ranks, shown);
 
   std::vector<Json> results;
   for (size_t m = 0; m < models.size(); ++m) {
     GridData data(pictures.latents, pictures.captions, models[m]);
     const ValidationGrid grid = make_validation_grid(data, config.items, config.t_bins);
-    results.push_back(summarize_validation(grid, losses_of(models[m].mixture, grid, config.batch, ranks), ranges));
+    Progress progress(shown, config.models[m], Share(std::ssize(pictures.latents), ranks).count());
+    const std::vector<double> losses = losses_of(models[m].mixture, grid, config.batch, ranks, progress);
+    results.push_back(summarize_validation(grid, losses, ranges));
     results.back()["model"] = config.models[m];
     if (ranks.rank() == 0) spdlog::info("{}: {}", config.models[m], cell(results.back()["loss"]));
     int64_t stop = runtime.stop;
@@ -163,6 +173,10 @@ int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
   check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
   const MeshSpec mesh = parse_mesh(runtime.parallel.mesh);
+  if (config.autoencoder) {
+    check(mesh.ranks() == 1 && runtime.parallel.ranks <= 1, "evaluate: --autoencoder works on one rank");
+    return evaluate_autoencoders(config, runtime);
+  }
   check(mesh.cell() == 1 && mesh.size(Axis::ep) == 1, "evaluate: ranks are replicas (dp) that share the pictures out");
   std::atomic<int> code = exit_done;
   on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {

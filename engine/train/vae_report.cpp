@@ -58,7 +58,7 @@ double squared_error(const float* a, const float* b, int64_t count) {
 
 }  // namespace
 
-VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items) {
+VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items, const std::function<void(int64_t)>& done) {
   NoGrad off;
   items = std::min(items, data.size());
   ChannelSums sums(vae.config().z_dim);
@@ -78,6 +78,7 @@ VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items) {
       report.psnr_each.push_back(psnr_of(each));
       error += each / static_cast<double>(items);
     }
+    if (done) done(first + count);
   }
   report.psnr = psnr_of(error);
   report.latents_mean = sums.means();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "engine/models/wan_vae.h"
@@ -13,7 +14,9 @@ struct VaeReport {
   std::vector<float> latents_mean, latents_std;  // of each channel of the posterior means
 };
 
-// Encodes to the posterior's mean and decodes `items` pictures, evenly spaced in the data set.
-VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items);
+// Encodes to the posterior's mean and decodes `items` pictures, evenly spaced in the data set. Tells `done` after each
+// batch how many it has.
+VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items,
+                     const std::function<void(int64_t)>& done = {});
 
 }  // namespace baton

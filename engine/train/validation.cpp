@@ -45,7 +45,8 @@ ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t
   return grid;
 }
 
-std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch) {
+std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch,
+                                      const std::function<void(int64_t)>& done) {
   NoGrad off;
   std::vector<double> losses(grid.samples.size());
   const auto total = static_cast<int64_t>(grid.samples.size());
@@ -53,6 +54,7 @@ std::vector<double> validation_losses(const Mixture& mixture, const ValidationGr
     const std::span slice(grid.samples.data() + first, std::min(batch, total - first));
     for (const ExpertLoss& part : GatedBatch(mixture, slice, slice[0].picture.latents.shape(), grid_seed).losses())
       for (size_t i = 0; i < part.losses.size(); ++i) losses[first + part.samples[i]] = part.losses[i];
+    if (done) done(first + std::ssize(slice));
   }
   return losses;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "engine/io/json.h"
 #include "engine/train/mixture.h"
 
@@ -15,8 +17,9 @@ struct ValidationGrid {
 // place among them and on the bin alone.
 ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t bins);
 
-// The mean squared error of the velocity for each of the grid's samples.
-std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch);
+// The mean squared error of the velocity for each of the grid's samples. Tells `done` after each batch how many it has.
+std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch,
+                                      const std::function<void(int64_t)>& done = {});
 
 // Means: {"loss", "bins": [of each bin of t, lowest first], "experts": [of each of `ranges`, noisiest first; null where
 // the grid has no sample]}.

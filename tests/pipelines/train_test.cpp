@@ -116,6 +116,25 @@ TEST_F(TrainTest, TrainsBothKindsAndEvaluates) {
   }
 }
 
+TEST_F(TrainTest, EvaluatesAutoencodersAsTheirTrainerDid) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  const std::string folder = root_ / "vae" / "model";
+  const Json report = read_json(Path(folder) / "psnr.json");
+  EvaluateConfig config{.models = {folder, folder}, .data = root_ / "data", .autoencoder = true, .json = true};
+  const std::atomic<bool> stop{false};
+  const auto run = [&] { return run_evaluate(config, {DType::f32, 1, ProgressMode::none, stop}); };
+  EXPECT_THROW(run(), InputError) << "an autoencoder alone does not say a size";
+  config.size = vae_config().data.size;
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run(), exit_done);
+  const Json result = parse_json(testing::internal::GetCapturedStdout(), "evaluate");
+  ASSERT_EQ(result["models"].size(), 2u);
+  for (const Json& each : result["models"]) {
+    EXPECT_EQ(each["pictures"], report["pictures"].size());
+    EXPECT_NEAR(each["psnr"].get<double>(), report["psnr"].get<double>(), 1e-9);
+  }
+}
+
 TEST_F(TrainTest, AnInterruptedRunEndsAsTheUninterruptedOne) {
   ASSERT_EQ(train(vae_config()), exit_done);
   ASSERT_EQ(train(denoiser_config("whole")), exit_done);

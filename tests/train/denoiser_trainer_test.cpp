@@ -263,7 +263,7 @@ TEST(DenoiserTrainer, GoesOnBitForBit) {
   TrainConfig config = tiny_denoiser();
   config.experts.batch = 12;
   MetricMeans means;
-  for (const auto [cut, turns] : {std::pair{3, false}, {5, false}, {8, false}, {8, true}}) {  // 5: at the branch
+  for (const auto& [cut, turns] : {std::pair{3, false}, {5, false}, {8, false}, {8, true}}) {  // 5: at the branch
     config.experts.turns = turns;
     DenoiserTrainer whole(config, data, DType::f32), first(config, data, DType::f32), second(config, data, DType::f32);
     for (int64_t step = 0; step < 10; ++step) whole.step(step, means);

@@ -146,11 +146,14 @@ Command add_dataset(CLI::App& program) {
 
 Command add_evaluate(CLI::App& program) {
   CLI::App* app = program.add_subcommand(
-      "evaluate", "measure the validation loss of models or checkpoints per noise level and expert, on the same numbers");
+      "evaluate",
+      "measure the validation loss of models or checkpoints per noise level and expert, on the same numbers");
   using Both = WithRuntime<EvaluateConfig>;
   const std::shared_ptr<Flags> flags = add_flags<Both>(*app);
   const auto models = std::make_shared<std::vector<std::string>>();
-  app->add_option("MODEL", *models, "pipeline folders, or checkpoints of baton train")->required();
+  app->add_option("MODEL", *models,
+                  "pipeline folders, or checkpoints of baton train; with --autoencoder also its folders")
+      ->required();
   return {app, [flags, models] {
             Both both = configured<Both>(*flags);
             both.config.models = *models;
