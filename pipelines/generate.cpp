@@ -9,6 +9,7 @@
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/data/prompt.h"
 #include "engine/diffusion/guidance.h"
 #include "engine/diffusion/objective.h"
 #include "engine/io/image.h"
@@ -39,6 +40,10 @@ Path picture_path(const GenerateConfig& config, int64_t index) {
 void check_output(const GenerateConfig& config) {
   if (config.dry_run) return;
   const Path out = config.out;
+  for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp"})
+    check(out.extension() != other || fs::is_directory(out),
+          "out: {} is no PNG file, which is what is written; name {}", config.out,
+          Path(out).replace_extension(".png").string());
   check(config.count == 1 || out.extension() != ".png", "out is the single file {}, but count is {}: name a folder",
         config.out, config.count);
   check(out.extension() == ".png" || out.empty() || !fs::exists(out) || fs::is_directory(out),
@@ -272,6 +277,8 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   if (config.model.empty()) config.model = default_model();
   check_output(config);
   if (!config.prompt_file.empty()) config.prompt = read_file(config.prompt_file, 1 << 20);
+  check_prompt(config.prompt, config.prompt_file.empty() ? "prompt" : config.prompt_file);
+  check_prompt(config.negative, "negative");
   config.prompt_file.clear();
   std::atomic<int> code = exit_done;
   const auto draw = [&](const Layout& layout, TextRanks* text) {

@@ -147,6 +147,29 @@ TEST_F(GenerateTest, ValuesThatAreNotFiniteNameStepExpertAndLayer) {
   EXPECT_TRUE(fs::is_empty(out_));
 }
 
+TEST_F(GenerateTest, OtherPictureFormatsAreRefused) {
+  const Path model = test::write_tiny_pipeline("tiny_formats", {0.6});
+  EXPECT_THROW(run(config(model, "a.jpg")), InputError);
+  EXPECT_TRUE(fs::is_empty(out_));
+}
+
+TEST_F(GenerateTest, PromptsThatAreNoTextAreRefused) {
+  const Path model = test::write_tiny_pipeline("tiny_prompts", {0.6});
+  for (const std::string& bad : {std::string("a\xff"), std::string("a\0b", 3), std::string(65537, 'a')}) {
+    GenerateConfig c = config(model, "a.png");
+    c.prompt = bad;
+    EXPECT_THROW(run(c), InputError);
+    c = config(model, "a.png");
+    c.negative = bad;
+    EXPECT_THROW(run(c), InputError);
+    c = config(model, "a.png");
+    c.prompt_file = Path(testing::TempDir()) / "baton_bad_prompt.txt";
+    write_file(c.prompt_file, bad);
+    EXPECT_THROW(run(c), InputError);
+  }
+  EXPECT_TRUE(fs::is_empty(out_));
+}
+
 TEST_F(GenerateTest, BadDefinitionsAreRefused) {
   const Path model = test::write_tiny_pipeline("tiny_index", {0.9, 0.5});
   const auto with_index = [&](const std::string& key, const Json& value) {
@@ -252,8 +275,7 @@ TEST_F(GenerateTest, ReplicasShareThePictures) {
 TEST_F(GenerateTest, RefusesMeshesThatCannotDraw) {
   const Path model = test::write_tiny_pipeline("tiny_meshes", {});
   GenerateConfig c = config(model, "a.png");
-  for (const char* mesh : {"ep=2", "pp=3", "tp=7", "cfg=3"})
-    EXPECT_THROW(run(c, {.mesh = mesh}), InputError) << mesh;
+  for (const char* mesh : {"ep=2", "pp=3", "tp=7", "cfg=3"}) EXPECT_THROW(run(c, {.mesh = mesh}), InputError) << mesh;
   EXPECT_FALSE(fs::exists(c.out));
   c.latents_out = (out_ / "latents.safetensors").string();
   EXPECT_THROW(run(c, {.mesh = "dp=2"}), InputError);
