@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/nearest.h"
+#include "engine/io/utf8.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
 #include "pipelines/generate.h"
@@ -215,6 +216,8 @@ int run(int argc, char** argv) {
   std::vector<Command> commands{add_generate(program), add_train(program),   add_evaluate(program),
                                 add_dataset(program),  add_inspect(program), add_plan(program)};
   for (const Command& command : commands) command.app->allow_extras(false);
+  for (int i = 1; i < argc; ++i)
+    check(is_utf8(argv[i]), "argument {} is not UTF-8 text; files with such a name must be renamed", i);
   try {
     program.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

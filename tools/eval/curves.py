@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Draws the loss curves of trainings of a denoiser from their metrics.jsonl: the loss of the batches, and the validation loss per noise level.
 
-usage: curves.py RUN [RUN …] [--out curves.png]
+usage: curves.py RUN [RUN …] [--in-turn] [--out curves.png]
 
 A RUN is a folder of `baton train` or its metrics.jsonl, written as NAME=PATH to name it in the legend. Lines that a resumed run wrote again count once.
+With --in-turn each RUN started from the model of the one before, and its samples count from there.
 Needs matplotlib (Debian: python3-matplotlib).
 """
 
@@ -61,6 +62,7 @@ def draw_validation(axes, name, validations, colormap):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--in-turn", action="store_true", help="each RUN goes on from the one before")
     parser.add_argument("--out", type=Path, default=Path("curves.png"))
     options = parser.parse_args()
     import matplotlib
@@ -69,11 +71,14 @@ def main():
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
     colormaps = [plt.cm.Blues, plt.cm.Oranges, plt.cm.Greens, plt.cm.Purples]
-    lowest = math.inf
+    lowest, before = math.inf, 0
     for i, argument in enumerate(options.runs):
         name, losses, validations = read_run(argument)
         if not losses:
             sys.exit(f"{argument}: no line with a loss")
+        for line in losses + validations:
+            line["samples"] += before
+        before = losses[-1]["samples"] if options.in_turn else 0
         draw_losses(left, name, losses)
         draw_validation(right, name, validations, colormaps[i % len(colormaps)])
         lowest = min([lowest] + [v["validation"]["loss"] for v in validations])
