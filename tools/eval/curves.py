@@ -4,7 +4,7 @@
 usage: curves.py RUN [RUN …] [--in-turn] [--out curves.png]
 
 A RUN is a folder of `baton train` or its metrics.jsonl, written as NAME=PATH to name it in the legend. Lines that a resumed run wrote again count once.
-With --in-turn each RUN started from the model of the one before, and its samples count from there.
+With --in-turn each RUN started from the model of the one before: they are drawn as one, named as the last.
 Needs matplotlib (Debian: python3-matplotlib).
 """
 
@@ -27,7 +27,21 @@ def read_run(argument):
         sys.exit(f"{path}: {error}")
     losses = {line["step"]: line for line in lines if "loss" in line}
     validations = {line["step"]: line for line in lines if "validation" in line}
+    if not losses:
+        sys.exit(f"{path}: no line with a loss")
     return name or path.parent.name, list(losses.values()), list(validations.values())
+
+
+def joined(runs):
+    """One run of several, whose samples count on."""
+    all_losses, all_validations = [], []
+    for name, losses, validations in runs:
+        before = all_losses[-1]["samples"] if all_losses else 0
+        for line in losses + validations:
+            line["samples"] += before
+        all_losses += losses
+        all_validations += validations
+    return name, all_losses, all_validations
 
 
 def smoothed(values):
@@ -71,14 +85,9 @@ def main():
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
     colormaps = [plt.cm.Blues, plt.cm.Oranges, plt.cm.Greens, plt.cm.Purples]
-    lowest, before = math.inf, 0
-    for i, argument in enumerate(options.runs):
-        name, losses, validations = read_run(argument)
-        if not losses:
-            sys.exit(f"{argument}: no line with a loss")
-        for line in losses + validations:
-            line["samples"] += before
-        before = losses[-1]["samples"] if options.in_turn else 0
+    lowest = math.inf
+    runs = [read_run(argument) for argument in options.runs]
+    for i, (name, losses, validations) in enumerate([joined(runs)] if options.in_turn else runs):
         draw_losses(left, name, losses)
         draw_validation(right, name, validations, colormaps[i % len(colormaps)])
         lowest = min([lowest] + [v["validation"]["loss"] for v in validations])
