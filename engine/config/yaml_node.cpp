@@ -119,14 +119,20 @@ YamlNode parse_yaml(const std::string& text, const std::string& name) {
 }
 
 void override_yaml(YamlNode& root, const std::string& assignment) {
-  const std::string name = "--set " + assignment;
+  const bool is_flag = assignment.starts_with("--");
+  const std::string name = is_flag ? assignment : "--set " + assignment;
   const size_t equals = assignment.find('=');
   check(equals != std::string::npos && equals > 0, "{}: expected key=value or key.sub=value", name);
   YamlNode value = parse_yaml(assignment.substr(equals + 1), name);
   value.where = name;
 
+  std::string keys = assignment.substr(0, equals);
+  if (is_flag) {
+    keys.erase(0, 2);
+    std::ranges::replace(keys, '-', '_');
+  }
   YamlNode* node = &root;
-  std::istringstream path(assignment.substr(0, equals));
+  std::istringstream path(keys);
   for (std::string key; std::getline(path, key, '.');) {
     check(!key.empty(), "{}: empty key", name);
     if (node->kind != YamlNode::Kind::map) *node = {.kind = YamlNode::Kind::map, .where = name};

@@ -29,7 +29,7 @@ struct YamlEntry {
 YamlNode parse_yaml(const std::string& text, const std::string& name);
 
 // Applies "key.sub=value" (value in YAML, e.g. "t.shift=3" or "experts.boundaries=[0.8, 0.5]") to a map or null node,
-// in place of what is there.
+// in place of what is there. A flag, "--init-image=value", stands for "init_image=value" and is what messages say.
 void override_yaml(YamlNode& root, const std::string& assignment);
 
 }  // namespace baton

@@ -130,6 +130,7 @@ TEST(Yaml, NamesFileLineAndKey) {
   EXPECT_THAT(error_of("inner: 3"), HasSubstr("inner is '3', expected keys and values"));
   EXPECT_THAT(error_of("- 3"), HasSubstr("f.yaml:1: a list, expected keys and values"));
   EXPECT_THAT(error_of("inner: {rate: 0.1}", {"inner.rate=9"}), HasSubstr("--set inner.rate=9: inner.rate: 9 is out"));
+  EXPECT_THAT(error_of("", {"--steps=many"}), HasSubstr("--steps=many: steps: 'many', expected an integer"));
 }
 
 TEST(Yaml, NamesTheNearestKnownKey) {

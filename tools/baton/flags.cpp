@@ -31,7 +31,7 @@ class Flags::Adder : public ConfigVisitor {
 
   void operator()(std::string_view key, bool&, std::string_view help) override {
     app_.add_flag_callback(
-        names(key), [given = &given_, k = std::string(key)] { given->push_back(k + "=true"); }, std::string(help));
+        names(key), [given = &given_, flag = long_name(key)] { given->push_back(flag + "=true"); }, std::string(help));
   }
   void operator()(std::string_view key, int64_t& value, std::string_view help, Range<int64_t>) override {
     add(key, help, "N", value ? std::to_string(value) : "", [](const std::string& v) { return v; });
@@ -63,17 +63,20 @@ class Flags::Adder : public ConfigVisitor {
   }
 
  private:
+  static std::string long_name(std::string_view key) {
+    std::string flag = "--" + std::string(key);
+    std::ranges::replace(flag, '_', '-');
+    return flag;
+  }
   std::string names(std::string_view key) const {
-    std::string flag(key);
-    std::replace(flag.begin(), flag.end(), '_', '-');
     const auto it = shorts_.find(std::string(key));
-    return (it == shorts_.end() ? "" : it->second + ",") + "--" + flag;
+    return (it == shorts_.end() ? "" : it->second + ",") + long_name(key);
   }
 
   void add(std::string_view key, std::string_view help, const std::string& type, const std::string& fallback,
            const std::function<std::string(const std::string&)>& encode) {
-    const auto take = [given = &given_, k = std::string(key), encode](const std::string& v) {
-      given->push_back(k + "=" + encode(v));
+    const auto take = [given = &given_, flag = long_name(key), encode](const std::string& v) {
+      given->push_back(flag + "=" + encode(v));
     };
     CLI::Option* option = app_.add_option_function<std::string>(names(key), take, std::string(help))->type_name(type);
     if (!fallback.empty()) option->default_str(fallback);

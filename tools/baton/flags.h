@@ -12,7 +12,7 @@
 namespace baton {
 
 // Turns the description of a config struct into command-line flags: key init_image becomes --init-image. A flag that is
-// given ends up as an override "init_image=value" behind those of --set, so flags, --set and YAML files share one
+// given ends up as an override "--init-image=value" behind those of --set, so flags, --set and YAML files share one
 // mechanism and one set of checks. Keys in sections have no flag of their own: --set reaches them.
 class Flags {
  public:
