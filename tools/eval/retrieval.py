@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Draws named pictures of the data set and looks which picture of the data set each is nearest to.
 
-usage: retrieval.py MODEL [--data data/emoji] [--names tests/data/emoji_200.txt] [--steps 24] [--guidance 4] [--limit N] [--sheet FILE.png]
+usage: retrieval.py MODEL [--data data/emoji] [--names tests/data/emoji_200.txt] [--steps 24] [--guidance 4] [--limit N] [--caption 1] [--sheet FILE.png]
 
-Each name is drawn by one run of `baton generate`; what it leaves with --latents-out is compared with the latents of all pictures without skin tone
-(|a - b|, latents as the denoiser sees them: normalised by channel). Prints the share of the names whose own picture is the nearest, and that whose
-own picture is among the five nearest. Exit code 1 if the first is below --bar.
+Each name, or with --caption 1 what stands second among its picture's captions (data/emoji: its Chinese name, if it has one), is drawn by one run of
+`baton generate`; what it leaves with --latents-out is compared with the latents of all pictures without skin tone (|a - b|, latents as the denoiser sees
+them: normalised by channel). Prints the share of the names whose own picture is the nearest, and that whose own picture is among the five nearest. Exit
+code 1 if the first is below --bar.
 
 The latents of the data set are those of the model's own autoencoder, as `baton train` caches them: one training step of a tiny denoiser makes the cache,
 which is kept in build/eval and used again (--latents FILE names another). Needs numpy (Debian: python3-numpy); --sheet needs Pillow (python3-pil).
@@ -85,7 +86,15 @@ class Gallery:
         plain = [index for index, item in enumerate(items) if not item["skin_tone"]]
         self.latents = latents[plain]
         self.names = [items[index]["caption"] for index in plain]
+        self.captions = [items[index]["captions"] for index in plain]
         self.files = [options.data / items[index]["file_name"] for index in plain]
+
+    def prompt(self, name, caption):
+        """What to draw for the picture of this name: the name, or its caption of this number, if it has a text there."""
+        if caption is None:
+            return name
+        captions = self.captions[self.names.index(name)]
+        return captions[caption].get("text", "") if caption < len(captions) else ""
 
     def nearest_first(self, latent):
         return np.argsort(((self.latents - latent) ** 2).sum(axis=1), kind="stable")
@@ -96,7 +105,7 @@ def draw_all(options, names, gallery, folder):
     drawn = []
     for number, name in enumerate(names):
         picture, latents = folder / f"{number}.png", folder / "latents.safetensors"
-        generate(options, name, picture, "--latents-out", latents)
+        generate(options, gallery.prompt(name, options.caption), picture, "--latents-out", latents)
         (latent,) = read_latents(latents)
         drawn.append((picture, gallery.nearest_first(latent)))
         if (number + 1) % 20 == 0:
@@ -127,6 +136,7 @@ def parse_arguments():
     parser.add_argument("--guidance", default="4", help="one value, or one for each expert")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="evenly spaced names instead of all")
+    parser.add_argument("--caption", type=int, help="draw this one of the picture's captions instead of its name, counted from 0")
     parser.add_argument("--sheet", type=Path, help="also write the pictures above their nearest to this PNG")
     parser.add_argument("--misses", action="store_true", help="also list the names whose own picture is not the nearest")
     parser.add_argument("--bar", type=float, default=70.0, help="share that must be found, per cent")
@@ -142,6 +152,9 @@ def main():
     unknown = [name for name in names if gallery.names.count(name) != 1]
     if unknown:
         sys.exit(f"{options.names}: not the name of exactly one picture without skin tone: {', '.join(unknown[:5])}")
+    names = [name for name in names if gallery.prompt(name, options.caption)]
+    if not names:
+        sys.exit(f"{options.data}: no picture has a text as caption {options.caption}")
     with tempfile.TemporaryDirectory() as folder:
         drawn = draw_all(options, names, gallery, Path(folder))
         if options.sheet:
