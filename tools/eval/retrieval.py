@@ -86,30 +86,30 @@ class Gallery:
         plain = [index for index, item in enumerate(items) if not item["skin_tone"]]
         self.latents = latents[plain]
         self.names = [items[index]["caption"] for index in plain]
-        self.captions = [items[index]["captions"] for index in plain]
+        self.captions = {items[index]["caption"]: items[index]["captions"] for index in plain}
         self.files = [options.data / items[index]["file_name"] for index in plain]
 
     def prompt(self, name, caption):
         """What to draw for the picture of this name: the name, or its caption of this number, if it has a text there."""
         if caption is None:
             return name
-        captions = self.captions[self.names.index(name)]
+        captions = self.captions[name]
         return captions[caption].get("text", "") if caption < len(captions) else ""
 
     def nearest_first(self, latent):
         return np.argsort(((self.latents - latent) ** 2).sum(axis=1), kind="stable")
 
 
-def draw_all(options, names, gallery, folder):
-    """For each name (its drawn picture's file, the gallery's indices from the nearest on)."""
+def draw_all(options, prompts, gallery, folder):
+    """For each prompt (its drawn picture's file, the gallery's indices from the nearest on)."""
     drawn = []
-    for number, name in enumerate(names):
+    for number, prompt in enumerate(prompts):
         picture, latents = folder / f"{number}.png", folder / "latents.safetensors"
-        generate(options, gallery.prompt(name, options.caption), picture, "--latents-out", latents)
+        generate(options, prompt, picture, "--latents-out", latents)
         (latent,) = read_latents(latents)
         drawn.append((picture, gallery.nearest_first(latent)))
         if (number + 1) % 20 == 0:
-            print(f"{number + 1} of {len(names)} drawn", file=sys.stderr, flush=True)
+            print(f"{number + 1} of {len(prompts)} drawn", file=sys.stderr, flush=True)
     return drawn
 
 
@@ -152,11 +152,12 @@ def main():
     unknown = [name for name in names if gallery.names.count(name) != 1]
     if unknown:
         sys.exit(f"{options.names}: not the name of exactly one picture without skin tone: {', '.join(unknown[:5])}")
-    names = [name for name in names if gallery.prompt(name, options.caption)]
+    prompts = {name: gallery.prompt(name, options.caption) for name in names}
+    names = [name for name in names if prompts[name]]
     if not names:
         sys.exit(f"{options.data}: no picture has a text as caption {options.caption}")
     with tempfile.TemporaryDirectory() as folder:
-        drawn = draw_all(options, names, gallery, Path(folder))
+        drawn = draw_all(options, [prompts[name] for name in names], gallery, Path(folder))
         if options.sheet:
             write_sheet(options, names, gallery, drawn)
     # 0: the named picture is the nearest
