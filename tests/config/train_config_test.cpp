@@ -5,13 +5,14 @@
 
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
 
 using testing::HasSubstr;
 
-const Path configs = Path(BATON_TEST_DIR) / ".." / "configs";
+const Path configs = test_dir() / ".." / "configs";
 
 std::string error_of(const char* file, std::vector<std::string> overrides) {
   try {

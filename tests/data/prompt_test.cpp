@@ -9,13 +9,14 @@
 #include "engine/data/html.h"
 #include "engine/data/unicode.h"
 #include "engine/io/json.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
 
 // What diffusers' prompt_clean made of difficult prompts (tools/golden/tokenizers_and_prompts.py).
 TEST(Prompt, CleansAsDiffusersDoes) {
-  const Json rows = read_json(Path(BATON_TEST_DIR) / "golden/prompts.json");
+  const Json rows = read_json(test_dir() / "golden/prompts.json");
   ASSERT_GT(rows.size(), 30);
   for (const Json& row : rows) {
     const std::string prompt = row["prompt"];

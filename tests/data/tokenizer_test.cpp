@@ -8,13 +8,14 @@
 #include "engine/core/error.h"
 #include "engine/io/json.h"
 #include "tests/io/scratch.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
 
 using test::Scratch;
 
-const Path golden = Path(BATON_TEST_DIR) / "golden";
+const Path golden = test_dir() / "golden";
 
 std::vector<int32_t> used(const Tokens& tokens) { return {tokens.ids.begin(), tokens.ids.begin() + tokens.used}; }
 

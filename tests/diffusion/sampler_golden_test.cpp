@@ -9,6 +9,7 @@
 #include "engine/core/error.h"
 #include "engine/diffusion/sampler.h"
 #include "engine/io/safetensors.h"
+#include "tests/test_dir.h"
 
 // Noise levels, timesteps and whole trajectories against diffusers' schedulers (tests/golden/samplers, made by
 // tools/golden/samplers.py).
@@ -19,7 +20,7 @@ using nlohmann::json;
 
 const json& description() {
   static const json document = [] {
-    std::ifstream file(BATON_TEST_DIR "/golden/samplers.json");
+    std::ifstream file(test_dir() / "golden/samplers.json");
     std::string text{std::istreambuf_iterator<char>(file), {}};
     // Python's way to write an infinity is not JSON.
     for (size_t at; (at = text.find("-Infinity")) != std::string::npos;) text.replace(at, 9, "null");
@@ -29,7 +30,7 @@ const json& description() {
 }
 
 const SafetensorsFile& golden() {
-  static const SafetensorsFile file(BATON_TEST_DIR "/golden/samplers.safetensors");
+  static const SafetensorsFile file(test_dir() / "golden/samplers.safetensors");
   return file;
 }
 

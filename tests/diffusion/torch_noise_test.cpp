@@ -5,6 +5,7 @@
 
 #include "engine/core/torch_random.h"
 #include "engine/io/safetensors.h"
+#include "tests/test_dir.h"
 
 // The noise that a pipeline of diffusers starts from (tests/golden/torch_randn, made by tools/golden/torch_randn.py),
 // bit for bit. A million values are in tests/core/torch_random_test.cpp.
@@ -18,7 +19,7 @@ std::vector<float> draw(TorchGenerator& generator, int64_t count) {
 }
 
 TEST(TorchNoise, EveryFixture) {
-  const SafetensorsFile golden(BATON_TEST_DIR "/golden/torch_randn.safetensors");
+  const SafetensorsFile golden(test_dir() / "golden/torch_randn.safetensors");
   int compared = 0;
   for (const std::string& name : golden.names()) {
     const size_t dot = name.find('.');
@@ -38,7 +39,7 @@ TEST(TorchNoise, EveryFixture) {
 
 // A batch draws each item from a generator of its own, so that it does not matter what it is batched with.
 TEST(TorchNoise, BatchOfGenerators) {
-  const SafetensorsFile golden(BATON_TEST_DIR "/golden/torch_randn.safetensors");
+  const SafetensorsFile golden(test_dir() / "golden/torch_randn.safetensors");
   const Tensor batch = golden.tensor("batch.latents");
   std::vector<float> values;
   for (uint64_t seed : {5, 6}) {

@@ -2,11 +2,12 @@
 #include "engine/data/tokenizer.h"
 #include "engine/io/utf8.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/test_dir.h"
 
 // Cleans and tokenizes any bytes with both kinds of tokenizer.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto t5 = baton::open_tokenizer(BATON_TEST_DIR "/golden/t5_tokenizer");
-  static const auto clip = baton::open_tokenizer(BATON_TEST_DIR "/golden/clip_tokenizer");
+  static const auto t5 = baton::open_tokenizer(baton::test_dir() / "golden/t5_tokenizer");
+  static const auto clip = baton::open_tokenizer(baton::test_dir() / "golden/clip_tokenizer");
   return baton::fuzz::run([&] {
     const auto text = baton::fuzz::text_of(data, size);
     baton::check_prompt(text, "fuzz");

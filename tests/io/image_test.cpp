@@ -9,6 +9,7 @@
 #include "engine/io/json.h"
 #include "engine/io/png.h"
 #include "tests/io/scratch.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using test::Scratch;
 using test::slurp;
 
-const Path golden = Path(BATON_TEST_DIR) / "golden";
+const Path golden = test_dir() / "golden";
 
 // Pictures of many kinds against Pillow's reading of them (tools/golden/image_files.py).
 TEST(Image, ReadsWhatPillowReads) {

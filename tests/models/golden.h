@@ -12,6 +12,7 @@
 #include "engine/io/tensor_store.h"
 #include "engine/nn/parameters.h"
 #include "engine/ops/elementwise.h"
+#include "tests/test_dir.h"
 
 // Fixtures of tools/golden: weights, inputs, outputs and the gradient of every parameter, as PyTorch computed them.
 namespace baton::test {
@@ -19,8 +20,8 @@ namespace baton::test {
 class Golden : public ParameterSource {
  public:
   explicit Golden(const std::string& name)
-      : store_(std::string(BATON_TEST_DIR) + "/golden/" + name + ".safetensors"),
-        description_(read_json(std::string(BATON_TEST_DIR) + "/golden/" + name + ".json")) {}
+      : store_(test_dir() / "golden" / (std::string(name) + ".safetensors")),
+        description_(read_json(test_dir() / "golden" / (std::string(name) + ".json"))) {}
 
   Tensor provide(const std::string& name, const Shape& shape, Init) override {
     return store_.get("weights." + name, shape);

@@ -7,6 +7,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/json.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
@@ -18,7 +19,7 @@ using testing::ThrowsMessage;
 
 PlanConfig gpt3() {
   PlanConfig config{.gpt = "layers=96,hidden=12288,heads=96,seq=2048,vocab=51200",
-                    .machine = BATON_TEST_DIR "/../configs/machines/a100-80g.yaml",
+                    .machine = test_dir() / "../configs/machines/a100-80g.yaml",
                     .mesh = "tp=8,pp=8,dp=1",
                     .global_batch = 64,
                     .micro_batch = 1,
@@ -30,8 +31,8 @@ PlanConfig gpt3() {
 }
 
 PlanConfig denoiser() {
-  return {.train_config = BATON_TEST_DIR "/../configs/train/denoiser.yaml",
-          .machine = BATON_TEST_DIR "/../configs/machines/h100-80g.yaml"};
+  return {.train_config = test_dir() / "../configs/train/denoiser.yaml",
+          .machine = test_dir() / "../configs/machines/h100-80g.yaml"};
 }
 
 std::string printed(PlanConfig config) {
@@ -118,7 +119,7 @@ TEST(Plan, OptionsThatDoNotGoTogetherAreRefused) {
     message(config, text);
   }
   config = denoiser();
-  config.train_config = BATON_TEST_DIR "/../configs/train/vae.yaml";
+  config.train_config = test_dir() / "../configs/train/vae.yaml";
   message(config, "kind is vae");
 }
 

@@ -9,6 +9,7 @@
 #include "engine/models/wan_vae.h"
 #include "engine/train/write_pipeline.h"
 #include "tests/models/tiny_models.h"
+#include "tests/test_dir.h"
 
 namespace baton::test {
 
@@ -36,7 +37,7 @@ inline Path write_tiny_pipeline(const std::string& name, std::vector<double> bou
   const WanTransformerConfig config = tiny_transformer();
   std::vector<std::unique_ptr<WanTransformer>> experts;
   PipelineParts parts{.vae = vae_folder,
-                      .tokenizer = Path(BATON_TEST_DIR) / "golden" / "t5_tokenizer",
+                      .tokenizer = test_dir() / "golden" / "t5_tokenizer",
                       .text_config = text_config,
                       .text_encoder = &text.parameters(),
                       .transformer = config,

@@ -10,6 +10,7 @@
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/png.h"
 #include "pipelines/evaluate.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
@@ -59,7 +60,7 @@ class TrainTest : public testing::Test {
     TrainConfig config = common(TrainKind::denoiser, folder);
     config.steps = 6;
     config.denoiser.vae = root_ / "vae" / "model";
-    config.denoiser.tokenizer = std::string(BATON_TEST_DIR) + "/golden/t5_tokenizer";
+    config.denoiser.tokenizer = test_dir() / "golden/t5_tokenizer";
     config.denoiser.max_tokens = 16;
     auto& t = config.denoiser.transformer;
     t.num_attention_heads = 2, t.attention_head_dim = 12, t.ffn_dim = 24, t.num_layers = 1, t.freq_dim = 16;

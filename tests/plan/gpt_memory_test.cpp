@@ -2,6 +2,7 @@
 
 #include "engine/plan/gpt_activations.h"
 #include "tests/plan/gpt_runs.h"
+#include "tests/test_dir.h"
 
 // Figures 1 and 7 of Korthikanti et al. 2022, on A100 80 GB.
 namespace baton {
@@ -71,7 +72,7 @@ const Row rows[] = {
 Plan plan_of(const Row& r, Recompute recompute, bool sequence_parallel) {
   const test::GptRun run{r.name,        r.heads,      r.hidden,  r.layers,          8, r.pp, 1, r.batch,
                          r.micro_batch, r.interleave, recompute, sequence_parallel, 0};
-  const Machine machine = read_machine(Path(BATON_TEST_DIR) / "../configs/machines/a100-80g.yaml");
+  const Machine machine = read_machine(test_dir() / "../configs/machines/a100-80g.yaml");
   return plan_gpt(test::model_of(run), test::execution_of(run, machine), machine);
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/plan/gpt_block.h"
 #include "tests/plan/gpt_runs.h"
+#include "tests/test_dir.h"
 
 // Planned against measured seconds, all with the one machine file configs/machines/a100-80g.yaml.
 namespace baton {
@@ -14,7 +15,7 @@ namespace {
 using test::GptRun;
 
 const Machine& a100() {
-  static const Machine machine = read_machine(Path(BATON_TEST_DIR) / "../configs/machines/a100-80g.yaml");
+  static const Machine machine = read_machine(test_dir() / "../configs/machines/a100-80g.yaml");
   return machine;
 }
 

@@ -12,6 +12,7 @@
 #include "engine/plan/calibrate.h"
 #include "engine/plan/collective.h"
 #include "engine/plan/cost.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
@@ -38,7 +39,7 @@ constexpr const char* small = "{memory: 1e9, matrix_16bit: 2e12, matrix_f32: 1e1
 
 TEST_F(MachineFile, TheShippedOnesRead) {
   for (const char* name : {"a100-80g", "h100-80g"}) {
-    const Machine m = read_machine(Path(BATON_TEST_DIR) / "../configs/machines" / (std::string(name) + ".yaml"));
+    const Machine m = read_machine(test_dir() / "../configs/machines" / (std::string(name) + ".yaml"));
     EXPECT_EQ(m.memory, 80 * 0x1p30);
     EXPECT_EQ(m.devices, 8);
   }

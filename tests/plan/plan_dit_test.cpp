@@ -7,6 +7,7 @@
 #include "engine/plan/advice.h"
 #include "engine/plan/dit_flops.h"
 #include "engine/plan/search.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
@@ -17,7 +18,7 @@ using testing::ThrowsMessage;
 // Wan2.2-A14B: two experts, a video of 81 frames of 832 x 480.
 DitModel wan(int64_t tokens = 32'760) { return {.tokens = tokens, .text_tokens = 513, .shares = {0.632, 0.368}}; }
 
-Machine h100() { return read_machine(Path(BATON_TEST_DIR) / "../configs/machines/h100-80g.yaml"); }
+Machine h100() { return read_machine(test_dir() / "../configs/machines/h100-80g.yaml"); }
 
 DitRun run_of(const char* mesh, int64_t ranks, int64_t zero = 0) {
   return {.mesh = parse_mesh(mesh), .ranks = ranks, .batch = 64, .recompute = Recompute::full, .zero = zero};
@@ -130,7 +131,7 @@ TEST(Search, GivesTheSmallestPlanWhereNothingFits) {
 }
 
 TEST(Search, GptOfThePapersPrefersTensorParallelismInANode) {
-  const Machine machine = read_machine(Path(BATON_TEST_DIR) / "../configs/machines/a100-80g.yaml");
+  const Machine machine = read_machine(test_dir() / "../configs/machines/a100-80g.yaml");
   const auto found = search_gpt({96, 12288, 96, 2048, 51200}, 64, 64, machine);
   ASSERT_FALSE(found.empty());
   EXPECT_TRUE(found[0].plan.fits(machine));

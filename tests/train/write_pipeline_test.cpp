@@ -10,6 +10,7 @@
 #include "engine/io/tensor_store.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
+#include "tests/test_dir.h"
 #include "tests/train/training_fixture.h"
 
 namespace baton {
@@ -25,7 +26,7 @@ class WritePipelineTest : public testing::Test {
     VaeTrainer vae(tiny_vae(), pictures, DType::f32);
     vae.write_model(scratch_.path() / "vae", "");
     config_.denoiser.vae = scratch_.path() / "vae";
-    config_.denoiser.tokenizer = std::string(BATON_TEST_DIR) + "/golden/t5_tokenizer";
+    config_.denoiser.tokenizer = test_dir() / "golden/t5_tokenizer";
     config_.experts = {.count = 3, .boundaries = {0.8, 0.25}, .branch_at = 1};
     trainer_ = std::make_unique<DenoiserTrainer>(config_, data_, DType::f32);
     for (int64_t step = 0; step < 3; ++step) trainer_->step(step, means_);
