@@ -50,11 +50,21 @@ void on_communication(const Plan& plan, std::vector<std::string>& words) {
   }
 }
 
+void on_host(const Plan& plan, std::vector<std::string>& words) {
+  const double share = plan.time.host / plan.time.step();
+  if (share > worth_a_word)
+    words.push_back(fmt::format(
+        "{:.0f} % of a step the devices wait for the host, as their kernels are small: {}{} would cost little time.",
+        100 * share, plan.execution.micro_batches > 1 ? "larger micro-batches" : "a larger batch",
+        plan.ranks > 1 ? ", or fewer ranks," : ""));
+}
+
 }  // namespace
 
 std::vector<std::string> advice(const Plan& plan, const Machine& machine) {
   std::vector<std::string> words;
   on_memory(plan, machine, words);
+  on_host(plan, words);
   on_communication(plan, words);
   const double step = plan.time.step();
   if (plan.time.idle > worth_a_word * step)

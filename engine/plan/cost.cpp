@@ -5,11 +5,13 @@
 
 namespace baton {
 
-double Cost::seconds() const { return std::accumulate(communication.begin(), communication.end(), compute); }
+double Cost::device() const { return std::accumulate(communication.begin(), communication.end(), compute); }
+double Cost::waits() const { return std::max(0.0, host - device()); }
 
 Cost& Cost::operator+=(const Cost& other) {
   flops += other.flops;
   compute += other.compute;
+  host += other.host;
   for (int i = 0; i < axis_count; ++i) communication[i] += other.communication[i];
   return *this;
 }
@@ -17,13 +19,9 @@ Cost& Cost::operator+=(const Cost& other) {
 Cost operator*(double times, Cost cost) {
   cost.flops *= times;
   cost.compute *= times;
+  cost.host *= times;
   for (double& seconds : cost.communication) seconds *= times;
   return cost;
-}
-
-Cost PassCosts::both() const {
-  Cost sum = forward;
-  return sum += backward;
 }
 
 PassCosts& PassCosts::operator+=(const PassCosts& other) {
@@ -37,7 +35,10 @@ PassCosts operator*(double times, const PassCosts& costs) { return {times * cost
 Cost gemm_cost(const Machine& machine, DType compute, const Gemm& g) {
   const double flops = 2 * g.batch * g.m * g.n * g.k;
   const double efficiency = machine.gemm_efficiency / (1 + machine.gemm_half_size * (1 / g.m + 1 / g.n + 1 / g.k));
-  return {.flops = flops, .compute = flops / (machine.peak(compute) * efficiency) + machine.launch};
+  Cost cost = kernels_cost(machine, 1);
+  cost.flops = flops;
+  cost.compute += flops / (machine.peak(compute) * efficiency);
+  return cost;
 }
 
 PassCosts linear_cost(const Machine& machine, DType compute, const Gemm& g) {
@@ -48,8 +49,16 @@ PassCosts linear_cost(const Machine& machine, DType compute, const Gemm& g) {
 }
 
 Cost pass_cost(const Machine& machine, double bytes) {
-  return {.compute = bytes / (machine.bandwidth * machine.bandwidth_efficiency) + machine.launch};
+  Cost cost = kernels_cost(machine, 1);
+  cost.compute += bytes / (machine.bandwidth * machine.bandwidth_efficiency);
+  return cost;
 }
+
+Cost kernels_cost(const Machine& machine, double count) {
+  return {.compute = count * machine.launch, .host = count * machine.host.kernel};
+}
+
+Cost collectives_cost(const Machine& machine, double count) { return {.host = count * machine.host.collective}; }
 
 double exposed(const Machine& machine, double communication, double compute) {
   return communication - std::min(machine.overlap * communication, compute);

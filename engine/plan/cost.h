@@ -7,13 +7,16 @@
 
 namespace baton {
 
-// What a piece of work costs one rank.
+// What a piece of work costs one rank: its device, and the host that starts the device's kernels and collectives.
 struct Cost {
   double flops = 0;                                // of matrix products
-  double compute = 0;                              // seconds
+  double compute = 0;                              // seconds of the device
   std::array<double, axis_count> communication{};  // seconds that no computation hides, by axis
+  double host = 0;                                 // seconds of the host, beside all these
 
-  double seconds() const;
+  double device() const;                                 // seconds of compute and communication
+  double waits() const;                                  // seconds in which the device waits for the host
+  double seconds() const { return device() + waits(); }  // of whichever takes longer
   double& on(Axis axis) { return communication[static_cast<int>(axis)]; }
   Cost& operator+=(const Cost& other);
 };
@@ -23,7 +26,7 @@ Cost operator*(double times, Cost cost);
 struct PassCosts {
   Cost forward, backward;
 
-  Cost both() const;
+  double seconds() const { return forward.seconds() + backward.seconds(); }  // the one begins when the other is done
   PassCosts& operator+=(const PassCosts& other);
 };
 PassCosts operator*(double times, const PassCosts& costs);
@@ -43,6 +46,12 @@ PassCosts linear_cost(const Machine& machine, DType compute, const Gemm& gemm);
 
 // A pass that reads and writes so many bytes and computes little.
 Cost pass_cost(const Machine& machine, double bytes);
+
+// So many kernels with next to nothing to do.
+Cost kernels_cost(const Machine& machine, double count);
+
+// What the host does for so many collectives; how long they take is in collective.h.
+Cost collectives_cost(const Machine& machine, double count);
 
 // Seconds of a collective that remain when as much as possible of it happens beside `compute` seconds of other work.
 double exposed(const Machine& machine, double communication, double compute);

@@ -39,6 +39,9 @@ class Block {
     return linear_cost(machine_, model_.compute, {s_.b * s_.inside, out, in});
   }
   Cost pass(double bytes) const { return pass_cost(machine_, bytes); }
+  Cost kernels(double count) const { return kernels_cost(machine_, count); }
+  Cost collectives(double count) const { return collectives_cost(machine_, count); }
+  double casts(double weights) const { return s_.bytes < f32 ? weights : 0; }  // kernels
 
   // All but the second product of the feed-forward.
   PassCosts products() const {
@@ -52,6 +55,9 @@ class Block {
 
   PassCosts text() const {
     PassCosts sum = linear_cost(machine_, model_.compute, {s_.b * s_.L, 2 * s_.D / s_.t, s_.D});
+    // Head norm, weights and biases joined; their gradients, added to those of earlier micro-batches.
+    sum += {kernels(1 + 4 + casts(2)), kernels(5 + 5)};
+    if (s_.t > 1) sum.backward += collectives(1);
     if (s_.t > 1) sum.backward.on(Axis::tp) += all_reduce_seconds(machine_, tp(), s_.bytes * s_.b * s_.L * s_.D);
     return sum;
   }
@@ -67,8 +73,10 @@ class Block {
     PassCosts self = attention(s_.inside * s_.u, s_.whole);
     const double traded = s_.bytes * s_.column();
     const Place ulysses = place_of(execution_.mesh, {Axis::ulysses}, machine_.devices);
-    for (Cost* direction : {&self.forward, &self.backward})
+    for (Cost* direction : {&self.forward, &self.backward}) {
       direction->on(Axis::ulysses) += 4 * all_to_all_seconds(machine_, ulysses, traded);
+      if (s_.u > 1) *direction += collectives(4);
+    }
     travel(self, 2 * traded);
     // Queries of cross-attention stay where they are.
     const double heads = s_.H / s_.t;
@@ -86,6 +94,10 @@ class Block {
     const double sums = s_.r * send_seconds(machine_, within, block / s_.bytes * f32);
     self.forward.on(Axis::ring) += exposed(machine_, forward, self.forward.compute);
     self.backward.on(Axis::ring) += exposed(machine_, forward + sums, self.backward.compute);
+    self.forward += collectives(s_.r - 1);
+    self.backward += collectives(2 * s_.r - 1);
+    self.forward += kernels(2 * (s_.r - 1));   // an attention core for each block, merged with the others
+    self.backward += kernels(3 * (s_.r - 1));  // … with its two sums
   }
 
   // Bytes that the passes of the forward direction move; backward they read and write about twice as much.
@@ -95,12 +107,13 @@ class Block {
     const double bytes =
         outside * s_.residual() + inside * s_.column() + 2 * s_.bytes * s_.hidden();  // and the activation function
     const double weights = (8 * s_.D * s_.D + 2 * s_.D * s_.F) / s_.t;
-    const double casts = s_.bytes < f32 ? (f32 + s_.bytes) * weights : 0;
-    constexpr double kernels = 16;
-    const Cost starts{.compute = kernels * machine_.launch};
-    PassCosts sum{.forward = pass(bytes + casts), .backward = pass(2 * bytes + gradient_traffic * weights)};
-    sum.forward += starts;
-    sum.backward += 2 * starts;
+    const double copies = s_.bytes < f32 ? (f32 + s_.bytes) * weights : 0;
+    PassCosts sum{.forward = pass(bytes + copies), .backward = pass(2 * bytes + gradient_traffic * weights)};
+    // Kernels besides products and attention cores. Forward: 6 norms, 2 rotations, GELU, 4 additions, weights and
+    // biases of q, k, v joined. Backward: 6, 2, 1 and 2 again, 9 for what was joined, 25 sums over rows and of the
+    // branches' gradients, and the gradients of 22 parameters added to those of earlier micro-batches.
+    constexpr double forward = 6 + 2 + 1 + 4 + 6, backward = 6 + 2 + 1 + 2 + 9 + 25 + 22;
+    sum += {kernels(forward + casts(8) - 1), kernels(backward + casts(8) - 1)};  // less the passes above
     return sum;
   }
 
@@ -112,7 +125,8 @@ class Block {
     const double once = execution_.sequence_parallel ? 2 * gather_seconds(machine_, tp(), bytes)
                                                      : all_reduce_seconds(machine_, tp(), bytes);
     const double head_norms = 3 * all_reduce_seconds(machine_, tp(), f32 * s_.b * s_.inside);
-    PassCosts sum;
+    const Cost started = collectives(execution_.sequence_parallel ? 9 : 6);
+    PassCosts sum{started, started};
     sum.forward.on(Axis::tp) = 3 * once + head_norms;
     sum.backward.on(Axis::tp) = 3 * once + head_norms;
     return sum;
@@ -124,6 +138,8 @@ class Block {
     const double once = gather_seconds(machine_, replicas, bytes);
     block.forward.on(Axis::dp) += exposed(machine_, once, block.forward.compute);
     block.backward.on(Axis::dp) += exposed(machine_, 2 * once, block.backward.compute);
+    block.forward += collectives(1);
+    block.backward += collectives(2);
   }
 
   const DitModel& model_;
@@ -150,10 +166,14 @@ PassCosts dit_ends_cost(const DitModel& m, const Execution& e, const Machine& ma
     sum += linear_cost(machine, m.compute, g);
   sum.forward += pass_cost(machine, 3 * f32 * s.residual());
   sum.backward += pass_cost(machine, 4 * f32 * s.residual());
+  // Noise, target and loss, patches, time, modulation, the last norm, copies of weights; and their gradients.
+  sum += {kernels_cost(machine, 16), kernels_cost(machine, 40)};
   if (m.text_encoder) {
     const auto d = static_cast<double>(m.text_encoder->d_model);
     sum += linear_cost(machine, m.compute,
                        {s.b * s.L, parameters_of(*m.text_encoder).block_matrices / d, d});  // all layers as one product
+    const auto layers = static_cast<double>(m.text_encoder->num_layers);
+    sum += {layers * kernels_cost(machine, 16), layers * kernels_cost(machine, 38)};
   }
   return sum;
 }

@@ -14,6 +14,11 @@ void visit(ConfigVisitor& v, Link& link) {
   v("latency", link.latency, "seconds before the first byte of a message arrives", {0, 1});
 }
 
+void visit(ConfigVisitor& v, Host& host) {
+  v("kernel", host.kernel, "seconds of the host to start a kernel", {0, 1});
+  v("collective", host.collective, "seconds of the host to start a collective or a message", {0, 1});
+}
+
 void check_given(const Path& file, const char* key, double value) {
   check(value > 0, "{}: {}: missing; a machine file gives it as a number above 0, like those in configs/machines",
         file.string(), key);
@@ -31,8 +36,9 @@ void visit(ConfigVisitor& v, Machine& m) {
   v("gemm_half_size", m.gemm_half_size, "a cube of three times this size gets half of that share", {0, 1e6});
   v("bandwidth", m.bandwidth, "bytes per second of a device's memory", {0, most});
   v("bandwidth_efficiency", m.bandwidth_efficiency, "share of it that a pass over tensors gets", {0.01, 1});
-  v("launch", m.launch, "seconds from one kernel to the next", {0, 1});
+  v("launch", m.launch, "seconds of a device from one kernel to the next", {0, 1});
   v("overlap", m.overlap, "share of a collective that independent work can hide", {0, 1});
+  v.section("host", "the thread that starts kernels", [&] { visit(v, m.host); });
   v.section("inside", "a node: the link between two of its devices", [&] { visit(v, m.inside); });
   v.section("between", "nodes: a device's share of its node's network", [&] { visit(v, m.between); });
 }

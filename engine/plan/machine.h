@@ -15,6 +15,13 @@ struct Link {
   double latency = 0;     // seconds before the first byte of a message arrives
 };
 
+// What a program's host thread takes to start work on a device. It runs ahead of the device, which waits where it
+// cannot keep ahead; 0 where the host itself computes, as a CPU does.
+struct Host {
+  double kernel = 0;      // seconds for a kernel, with all that the program does about the operation that it belongs to
+  double collective = 0;  // … for a collective or a message
+};
+
 // A computer, or a cluster of equal nodes, by the constants that decide how long training takes (configs/machines).
 struct Machine {
   std::string name;
@@ -26,8 +33,9 @@ struct Machine {
   double gemm_half_size = 0;   // a cube of three times this many rows, columns and depth gets half of that share
   double bandwidth = 0;        // bytes per second of a device's memory
   double bandwidth_efficiency = 1;
-  double launch = 0;     // seconds from one kernel to the next
-  double overlap = 0;    // share of a collective that independent work can hide
+  double launch = 0;   // seconds of a device from one kernel to the next, however early the host started it
+  double overlap = 0;  // share of a collective that independent work can hide
+  Host host;
   Link inside, between;  // nodes
 
   double peak(DType compute) const { return compute == DType::f32 ? matrix_f32 : matrix_16bit; }

@@ -9,7 +9,7 @@ double MemoryPlan::peak() const {
 }
 
 double TimePlan::step() const {
-  return std::accumulate(communication.begin(), communication.end(), compute + optimizer + idle);
+  return std::accumulate(communication.begin(), communication.end(), compute + optimizer + host + idle);
 }
 
 bool Plan::fits(const Machine& machine) const { return memory.peak() <= usable_memory * machine.memory; }

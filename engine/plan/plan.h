@@ -28,6 +28,7 @@ struct TimePlan {
   double compute = 0;
   double optimizer = 0;
   std::array<double, axis_count> communication{};
+  double host = 0;                             // in which devices wait for the host to start their work
   double idle = 0;                             // in the pipeline, before the first and after the last micro-batch
   double model_flops = 0, hardware_flops = 0;  // of the whole step on all ranks; hardware: with what is recomputed
 

@@ -20,30 +20,37 @@ double gradient_seconds(const StepWork& work, const Execution& e, const Machine&
                      : 2 * gather_seconds(machine, work.replicas, work.gradient_bytes);
 }
 
-Cost slower(const Cost& a, const Cost& b) { return a.seconds() > b.seconds() ? a : b; }
+const PassCosts& slower(const PassCosts& a, const PassCosts& b) { return a.seconds() > b.seconds() ? a : b; }
+
+// What the slowest stage of p does besides the blocks.
+PassCosts ends(const StepWork& work, double p) {
+  if (p > 1) return slower(work.first, work.last);
+  PassCosts both = work.first;
+  return both += work.last;
+}
 
 }  // namespace
 
 TimePlan step_time(const StepWork& work, const Execution& e, const Machine& machine, DType compute) {
   const double p = e.size(Axis::pp), m = static_cast<double>(e.micro_batches), v = static_cast<double>(e.interleave);
-  Cost stage = (work.blocks * work.block).both();
-  stage.on(Axis::pp) += hand_over(work, e, machine);
-  Cost slowest = stage;
-  if (p == 1) {
-    slowest += work.first.both();
-    slowest += work.last.both();
-  } else {
-    slowest += slower(work.first.both(), work.last.both());
-  }
+  PassCosts stage = work.blocks * work.block;
+  const double backward = stage.backward.seconds();
+  if (p > 1) stage += {collectives_cost(machine, v), collectives_cost(machine, v)};
+  const double handed_over = hand_over(work, e, machine);
+  const PassCosts outside = ends(work, p);
 
   TimePlan time;
-  const Cost busy = m * slowest;
+  Cost busy;
+  for (const Cost& part : {stage.forward, stage.backward, outside.forward, outside.backward}) {
+    busy += m * part;
+    time.host += m * part.waits();
+  }
   time.compute = busy.compute;
   time.communication = busy.communication;
-  time.idle = (p - 1) / v * stage.seconds();
+  time.communication[static_cast<int>(Axis::pp)] += m * handed_over;
+  time.idle = (p - 1) / v * (stage.seconds() + handed_over);
   if (e.zero < 3)
-    time.communication[static_cast<int>(Axis::dp)] +=
-        exposed(machine, gradient_seconds(work, e, machine), (work.blocks * work.block.backward).seconds());
+    time.communication[static_cast<int>(Axis::dp)] += exposed(machine, gradient_seconds(work, e, machine), backward);
   time.optimizer = pass_cost(machine, work.optimizer_bytes).compute +
                    work.optimizer_flops / (machine.peak(compute) * machine.gemm_efficiency);
   return time;

@@ -20,7 +20,9 @@ struct StepWork {
 };
 
 // A step is m micro-batches of the slowest stage, the pipeline's filling and draining, the sum of gradients of which
-// the last backward pass hides a part, and the update. FLOPs are left to the caller.
+// the last backward pass hides a part, and the update. The blocks and what stands outside of them, forward and
+// backward, are four parts of which each takes its device's time or its host's, whichever is longer. FLOPs are left to
+// the caller.
 TimePlan step_time(const StepWork& work, const Execution& e, const Machine& machine, DType compute);
 
 }  // namespace baton

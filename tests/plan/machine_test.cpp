@@ -61,6 +61,8 @@ TEST_F(MachineFile, HostileOnesAreRefusedWithOneClearError) {
   expect_refused("memory: 1e999", "expected a number");
   expect_refused("memori: 1", "no such key");
   expect_refused("gemm_efficiency: 2", "out of range");
+  expect_refused("host: {kernel: 2}", "host.kernel: 2 is out of range");
+  expect_refused("host: {kernels: 1e-6}", "no such key");
   expect_refused("inside: 5", "expected keys and values");
   expect_refused("[1, 2]", "expected keys and values");
   expect_refused("memory: &a 1", "");
