@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -24,49 +25,93 @@ Recompute recompute_of(PlannedRecompute asked, Recompute fallback) {
   return asked == PlannedRecompute::as_configured ? fallback : static_cast<Recompute>(static_cast<int>(asked) - 1);
 }
 
-// `sizes`: what is known about the model itself, as numbers.
-void print(const PlanConfig& config, const Plan& plan, const Machine& machine, const Json& sizes) {
-  if (config.json) {
-    Json all = to_json(plan, machine);
-    all.update(sizes);
-    std::cout << all.dump(2) << "\n";
+// What is known about the model itself.
+struct Size {
+  const char* key;  // in JSON
+  const char* words;
+  double value;
+};
+using Sizes = std::vector<Size>;
+
+// `hints`: advice that more than this plan tells.
+void print(const PlanConfig& config, const Plan& plan, const Machine& machine, const Sizes& sizes,
+           const std::vector<std::string>& hints = {}) {
+  if (!config.json) {
+    std::cout << describe(plan, machine);
+    for (const std::string& hint : hints) std::cout << hint << "\n";
+    std::cout << "\n";
+    for (const Size& size : sizes) std::cout << fmt::format("{}: {:.4g}\n", size.words, size.value);
     return;
   }
-  std::cout << describe(plan, machine) << "\n";
-  for (const auto& [key, value] : sizes.items()) std::cout << fmt::format("{}: {:.4g}\n", key, value.get<double>());
+  Json all = to_json(plan, machine);
+  for (const Size& size : sizes) all[size.key] = size.value;
+  for (const std::string& hint : hints) all["advice"].push_back(hint);
+  std::cout << all.dump(2) << "\n";
 }
 
 // State in mixed precision as the literature counts it, and the FLOP of a step with every forward pass repeated.
-Json sizes_of(const GptModel& model, int64_t batch) {
-  return {{"parameters", model.parameters()},
-          {"training_state_bytes", training_state_bytes(model.parameters())},
-          {"flops_full_recompute", model.hardware_flops_full(static_cast<double>(batch))}};
+Sizes sizes_of(const GptModel& model, int64_t batch) {
+  return {{"parameters", "parameters", model.parameters()},
+          {"training_state_bytes", "bytes of their training state in mixed precision",
+           training_state_bytes(model.parameters())},
+          {"flops_full_recompute", "FLOP of a step with every forward pass repeated",
+           model.hardware_flops_full(static_cast<double>(batch))}};
 }
 
 // What the FLOP of the whole training would best be spent on.
-Json sizes_of(const DitModel& model, const Plan& plan, int64_t steps) {
+Sizes sizes_of(const DitModel& model, const Plan& plan, int64_t steps) {
   const DitParameters p = parameters_of(model.transformer);
   const double flops = static_cast<double>(steps) * plan.time.model_flops;
   const ComputeOptimal best = compute_optimal(flops);
-  return {{"parameters_of_an_expert", static_cast<double>(model.transformer.num_layers) * p.block() + p.outside},
-          {"training_flops", flops},
-          {"compute_optimal_parameters", best.parameters},
-          {"compute_optimal_tokens", best.tokens}};
+  return {{"parameters_of_an_expert", "parameters of an expert",
+           static_cast<double>(model.transformer.num_layers) * p.block() + p.outside},
+          {"training_flops", "FLOP of the whole training", flops},
+          {"compute_optimal_parameters",
+           "parameters that would make the most of them (Liang et al. 2024, from 1e17 FLOP)", best.parameters},
+          {"compute_optimal_tokens", "tokens of pictures that these would see", best.tokens}};
 }
 
 template <typename Run>
-void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const Machine& machine) {
-  check(!found.empty(), "plan: no mesh divides the model and the batch over these ranks; try another --ranks");
+void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const Machine& machine,
+           const std::vector<std::string>& hints) {
   Json list = Json::array();
   std::vector<Plan> plans;
   for (size_t i = 0; i < std::min(found.size(), listed); ++i) {
     plans.push_back(found[i].plan);
     list.push_back(to_json(found[i].plan, machine));
   }
-  if (config.json)
+  for (const std::string& hint : hints) list[0]["advice"].push_back(hint);
+  if (config.json) {
     std::cout << list.dump(2) << "\n";
-  else
-    std::cout << describe(plans, machine);
+    return;
+  }
+  const auto words = list[0]["advice"].get<std::vector<std::string>>();
+  std::cout << describe(plans, machine) << fmt::format("\nThe first: {}\n", fmt::join(words, "\n"));
+}
+
+int64_t ranks_of(const PlanConfig& config, const Machine& machine) {
+  return config.ranks > 0 ? config.ranks : machine.devices;
+}
+
+// `search(ranks)` finds the plans for so many ranks, best first. Hints at half of them, half of those and so on, as
+// long as a step takes at most a tenth longer.
+template <typename Search>
+auto found_with_hints(const Search& search, int64_t ranks, const Machine& machine) {
+  const auto found = search(ranks);
+  check(!found.empty(), "plan: no mesh divides the model and the batch over these ranks; try another --ranks");
+  std::vector<std::string> hints;
+  int64_t enough = ranks;
+  double seconds = 0;
+  while (enough % 2 == 0) {
+    const auto fewer = search(enough / 2);
+    if (fewer.empty() || !fewer[0].plan.fits(machine)) break;
+    if (fewer[0].plan.time.step() > 1.1 * found[0].plan.time.step()) break;
+    enough /= 2;
+    seconds = fewer[0].plan.time.step();
+  }
+  if (enough < ranks)
+    hints.push_back(fmt::format("{} of the {} ranks would do: a step would take {:.4g} s.", enough, ranks, seconds));
+  return std::pair(found, hints);
 }
 
 // The mesh with its replicas filled in, and the number of ranks.
@@ -82,8 +127,9 @@ MeshSpec filled_mesh(const PlanConfig& config) {
 int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
   const GptModel model = parse_gpt(config.gpt);
   if (config.search) {
-    const int64_t ranks = config.ranks > 0 ? config.ranks : machine.devices;
-    print(config, search_gpt(model, ranks, config.global_batch, machine), machine);
+    const auto search = [&](int64_t ranks) { return search_gpt(model, ranks, config.global_batch, machine); };
+    const auto [found, hints] = found_with_hints(search, ranks_of(config, machine), machine);
+    print(config, found, machine, hints);
     return exit_done;
   }
   Execution e{.mesh = filled_mesh(config),
@@ -139,14 +185,31 @@ DitModel dit_model(const PlanConfig& config, TrainConfig train, const Machine& m
   return model;
 }
 
+// Where a plan with a trained text encoder does not fit: what `plan_of` says without it.
+void add_text_hint(std::vector<std::string>& hints, const DitModel& model, const Plan& plan, const Machine& machine,
+                   const std::function<Plan(const DitModel&)>& plan_of) {
+  if (plan.fits(machine) || !model.text_encoder) return;
+  DitModel cached = model;
+  cached.text_encoder.reset();
+  const Plan without = plan_of(cached);
+  hints.push_back(fmt::format("With --text cached, the texts' states stored before, {:.1f} GiB are needed (mesh {}){}.",
+                              without.memory.peak() / 0x1p30, without.mesh,
+                              without.fits(machine) ? ", which fits" : ""));
+}
+
 int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   const auto train = read_config<TrainConfig>(config.train_config);
   const DitModel model = dit_model(config, train, machine);
   const int64_t configured = train.experts.batch > 0 ? train.experts.batch : train.batch;
   const int64_t batch = config.global_batch > 0 ? config.global_batch : configured;
   if (config.search) {
-    const int64_t ranks = config.ranks > 0 ? config.ranks : machine.devices;
-    print(config, search_dit(model, ranks, batch, config.zero < 0 ? 3 : config.zero, machine), machine);
+    const int64_t most_zero = config.zero < 0 ? 3 : config.zero;
+    const auto search = [&](int64_t ranks) { return search_dit(model, ranks, batch, most_zero, machine); };
+    auto [found, hints] = found_with_hints(search, ranks_of(config, machine), machine);
+    add_text_hint(hints, model, found[0].plan, machine, [&](const DitModel& cached) {
+      return search_dit(cached, found[0].plan.ranks, batch, most_zero, machine)[0].plan;
+    });
+    print(config, found, machine, hints);
     return exit_done;
   }
   DitRun run{.mesh = parse_mesh(config.mesh),
@@ -161,7 +224,9 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   const int64_t whole = std::max<int64_t>(1, batch * run.mesh.cell() / run.ranks);  // of a replica
   run.micro_batch = config.micro_batch > 0 ? config.micro_batch : train.micro_batch > 0 ? train.micro_batch : whole;
   const Plan plan = plan_dit(model, run, machine);
-  print(config, plan, machine, sizes_of(model, plan, train.steps));
+  std::vector<std::string> hints;
+  add_text_hint(hints, model, plan, machine, [&](const DitModel& cached) { return plan_dit(cached, run, machine); });
+  print(config, plan, machine, sizes_of(model, plan, train.steps), hints);
   return exit_done;
 }
 

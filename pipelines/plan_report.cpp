@@ -51,6 +51,7 @@ std::string time_table(const Plan& plan) {
   for (int axis = 0; axis < axis_count; ++axis)
     line(fmt::format("communication over {}", name(static_cast<Axis>(axis))), t.communication[axis]);
   line("optimizer", t.optimizer);
+  line("waits for the host", t.host);
   line("pipeline waits", t.idle);
   line("all", t.step());
   return text + fmt::format("  {:.4g} FLOP, {:.4g} with recomputation; MFU {:.1f} %, HFU {:.1f} %\n", t.model_flops,
@@ -94,6 +95,7 @@ Json to_json(const Plan& plan, const Machine& machine) {
           {"compute_seconds", t.compute},
           {"communication_seconds", communication},
           {"optimizer_seconds", t.optimizer},
+          {"host_seconds", t.host},
           {"idle_seconds", t.idle},
           {"bubble", bubble(plan.execution)},
           {"model_flops", t.model_flops},
@@ -115,10 +117,10 @@ std::string describe(const std::vector<Plan>& plans, const Machine& machine) {
   std::string text = fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10}{:>11}{:>8}{:>8}\n", "mesh", "micro", "pieces",
                                  "recompute", "ZeRO", "SP", "GiB", "s / step", "MFU %", "waits %");
   for (const Plan& p : plans) {
-    text += fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10.1f}{:>11.3f}{:>8.1f}{:>8.1f}{}\n", p.mesh,
+    text += fmt::format("{:<28}{:>6}{:>7}{:>11}{:>6}{:>4}{:>10.1f}{:>#11.4g}{:>#8.3g}{:>8.1f}{}\n", p.mesh,
                         p.execution.micro_batch, p.execution.interleave, word(p.execution), p.execution.zero,
                         p.execution.sequence_parallel ? "yes" : "", p.memory.peak() / gib, p.time.step(), 100 * p.mfu(),
-                        100 * p.time.idle / p.time.step(), p.fits(machine) ? "" : "  does not fit");
+                        100 * (p.time.idle + p.time.host) / p.time.step(), p.fits(machine) ? "" : "  does not fit");
   }
   return text;
 }

@@ -35,6 +35,8 @@ PlanConfig denoiser() {
           .machine = test_dir() / "../configs/machines/h100-80g.yaml"};
 }
 
+std::string wan() { return test_dir() / "../configs/plan/wan2.2-a14b.yaml"; }
+
 std::string printed(PlanConfig config) {
   resolve(config);
   testing::internal::CaptureStdout();
@@ -59,7 +61,7 @@ TEST(Plan, ATableWithAdviceForADenoiser) {
   config.ranks = 8;
   const std::string text = printed(config);
   for (const char* words : {"8 ranks of H100 80 GB, mesh dp=4,tp=2", "weights", "activations in the blocks",
-                            "communication over tp", "MFU", "a smaller tp"})
+                            "communication over tp", "MFU", "wait for the host"})
     EXPECT_THAT(text, HasSubstr(words));
 }
 
@@ -70,6 +72,43 @@ TEST(Plan, SearchListsMeshes) {
   EXPECT_THAT(printed(config), AllOf(HasSubstr("dp=8 "), Not(HasSubstr("ep="))));  // its experts take turns
   config.json = true;
   EXPECT_GT(parse_json(printed(config), "plan").size(), 3u);
+}
+
+TEST(Plan, SearchSaysWhereFewerRanksWouldDo) {
+  PlanConfig config = denoiser();
+  config.search = true;
+  config.ranks = 64;
+  EXPECT_THAT(printed(config), AllOf(HasSubstr("1 of the 64 ranks would do"), HasSubstr("wait for the host")));
+  config.train_config = wan();
+  config.text = PlannedText::cached;
+  config.tokens = 32760;
+  config.ranks = 8;
+  EXPECT_THAT(printed(config), AllOf(Not(HasSubstr("would do")), Not(HasSubstr("wait for the host"))));
+}
+
+// As without --search: what is missing, and what would fit.
+TEST(Plan, SearchAdvisesWhereNothingFits) {
+  PlanConfig config = denoiser();
+  config.train_config = wan();
+  config.tokens = 1560;
+  config.search = true;
+  config.ranks = 8;
+  EXPECT_THAT(printed(config),
+              AllOf(HasSubstr("does not fit\n"), HasSubstr("It does not fit: "), HasSubstr("With --text cached")));
+  config.search = false;
+  config.mesh = "tp=2";
+  config.zero = 3;
+  EXPECT_THAT(printed(config), AllOf(HasSubstr("It does not fit: "), HasSubstr("With --text cached")));
+  config.text = PlannedText::cached;
+  EXPECT_THAT(printed(config), Not(HasSubstr("--text cached")));
+}
+
+TEST(Plan, SaysWhatItsNumbersAre) {
+  EXPECT_THAT(printed(denoiser()), AllOf(HasSubstr("FLOP of the whole training: "), HasSubstr("Liang et al. 2024"),
+                                         Not(HasSubstr("compute_optimal"))));
+  PlanConfig config = denoiser();
+  config.json = true;
+  EXPECT_GT(parse_json(printed(config), "plan").at("compute_optimal_parameters").get<double>(), 0);
 }
 
 TEST(Plan, TokensFollowThePictures) {
