@@ -7,6 +7,7 @@
 
 #include "engine/comm/local.h"
 #include "engine/comm/mpi.h"
+#include "engine/core/heartbeat.h"
 #include "engine/core/log.h"
 #include "engine/io/file.h"
 #include "engine/parallel/region.h"
@@ -68,7 +69,10 @@ std::string describe(const Mesh& mesh, const ParallelConfig& config) {
 // The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first
 // one says it.
 [[noreturn]] void give_up(MpiSession& session, const char* what, int code) {
-  if (session.world().rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(5));
+  for (int wait = 0; wait < 50 && session.world().rank() > 0; ++wait) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    beat();
+  }
   spdlog::error("rank {}: {}", session.world().rank(), what);
   session.abort(code);
 }
@@ -79,7 +83,6 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
   if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
   try {
     check_same_program(world);
-    session.watch();
     check(config.ranks == 0 || config.ranks == world.size(), "ranks: {}, but mpirun started {} processes", config.ranks,
           world.size());
     config.ranks = world.size();

@@ -7,7 +7,7 @@ namespace baton {
 
 struct LocalOptions {
   int threads = 1;      // CPU threads of each rank's kernels
-  double patience = 4;  // a rank without a sign of life for twice as many seconds counts as lost
+  double patience = 6;  // a rank without a sign of life for as many seconds counts as lost
 };
 
 // A rank hangs, and with it a thread of this process, which can only be ended together with the process.

@@ -51,9 +51,14 @@ void World::wait(std::unique_lock<std::mutex>& lock, int rank, const std::string
   if (!broken_.empty()) throw RunError(broken_);
 }
 
-std::vector<SignsOfLife> World::look() const {
+// A thread that waits here is known to wait, and so to live.
+std::vector<SignsOfLife> World::look(int64_t number) const {
+  const int64_t cpu_ms = cpu_ms_of_others();
   std::vector<SignsOfLife> signs;
-  for (const Rank& r : ranks_) signs.push_back({r.beats, r.waits, r.step, !r.waits_for.empty(), r.ended});
+  for (const Rank& r : ranks_) {
+    const bool waiting = !r.waits_for.empty();
+    signs.push_back({number, r.beats + (waiting ? number : 0), r.waits, cpu_ms, r.step, waiting, r.ended});
+  }
   return signs;
 }
 
@@ -63,12 +68,10 @@ bool World::all_ended() const {
 
 std::vector<int> World::watch(double patience, double grace) {
   std::unique_lock lock(mutex_);
-  std::vector<SignsOfLife> before = look();
-  while (broken_.empty() && !all_ended()) {
-    if (changed_.wait_for(lock, Seconds(patience), [&] { return all_ended() || !broken_.empty(); })) break;
-    std::vector<SignsOfLife> now = look();
-    if (const std::string found = find_trouble(before, now); !found.empty()) break_up(found);
-    before = std::move(now);
+  Looks looks;
+  for (int64_t number = 1; broken_.empty() && !all_ended(); ++number) {
+    if (const std::string found = looks.look(look(number)); !found.empty()) break_up(found);
+    changed_.wait_for(lock, Seconds(patience / Looks::in_patience), [&] { return all_ended() || !broken_.empty(); });
   }
   changed_.wait_for(lock, Seconds(grace), [&] { return all_ended(); });
   std::vector<int> left;

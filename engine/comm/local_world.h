@@ -37,7 +37,7 @@ class World {
   void end(int rank);  // it does nothing any more
 
   // Returns when all ranks have ended, or `grace` seconds after somebody gave up. Gives up itself when for `patience`
-  // seconds a rank showed no sign of life, or all wait for each other. Returns the ranks that have not ended.
+  // seconds a rank shows no sign of life, or all wait for each other. Returns the ranks that have not ended.
   std::vector<int> watch(double patience, double grace);
 
   // What several ranks open together under one key: the first makes it.
@@ -50,7 +50,7 @@ class World {
     std::string waits_for;  // empty: it works
     bool ended = false;
   };
-  std::vector<SignsOfLife> look() const;
+  std::vector<SignsOfLife> look(int64_t number) const;
   bool all_ended() const;
   void break_up(const std::string& reason);
 

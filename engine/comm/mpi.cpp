@@ -9,11 +9,15 @@
 #include <numeric>
 #include <thread>
 
+#include "engine/comm/rendezvous.h"
+#include "engine/comm/watch.h"
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
 
 namespace baton {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 void require(int result, const char* what) {
   if (result == MPI_SUCCESS) return;
@@ -67,16 +71,20 @@ void narrow(const float* from, Values to) {
   for (int64_t i = 0; i < to.count; ++i) static_cast<uint16_t*>(to.data)[i] = f32_to_bf16(from[i]);
 }
 
-// Of this process, once it is watched.
+// Of this process, while it is watched.
 Watch::Life* life = nullptr;
 
-// The cores may have fewer threads to give than there are ranks, so waiting must not burn them.
-void wait_for(MPI_Request request) {
-  if (life) life->waiting = true;
+// The cores may have fewer threads to give than there are ranks, so waiting must not burn them. `bytes`: that travel,
+// on a network of at least 10 MB/s.
+void wait_for(MPI_Request request, int64_t bytes) {
+  const auto start = Clock::now();
+  const auto travel = std::chrono::duration<double>(static_cast<double>(bytes) / 10e6);
   int done = 0;
   for (int tries = 0; !done; ++tries) {
     require(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "mpi: waiting");
-    if (!done && tries > 100) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    if (done || tries <= 100) continue;
+    if (life) ++life->beats, life->waiting = Clock::now() - start > travel;
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
   if (!life) return;
   life->waiting = false;
@@ -94,6 +102,7 @@ class MpiGroup : public Group {
   }
 
   std::unique_ptr<Group> split(int color, const std::string& name) override {
+    barrier();  // waits for the others as other collectives do, which MPI's split does not
     MPI_Comm part;
     require(MPI_Comm_split(comm_, color, rank(), &part), "mpi: splitting a group");
     return std::make_unique<MpiGroup>(part, name, shared_traffic());
@@ -111,12 +120,12 @@ class MpiGroup : public Group {
   Pending start_send(ConstValues data, int to) override {
     MPI_Request request;
     require(MPI_Isend(data.data, to_int(data.count), type_of(data.dtype), to, 0, comm_, &request), "mpi: send");
-    return Pending([request] { wait_for(request); });
+    return Pending([request, bytes = data.bytes()] { wait_for(request, bytes); });
   }
   Pending start_receive(Values data, int from) override {
     MPI_Request request;
     require(MPI_Irecv(data.data, to_int(data.count), type_of(data.dtype), from, 0, comm_, &request), "mpi: receive");
-    return Pending([request] { wait_for(request); });
+    return Pending([request, bytes = data.bytes()] { wait_for(request, bytes); });
   }
 
  private:
@@ -165,7 +174,8 @@ class MpiGroup : public Group {
         break;
     }
     require(result, "mpi: collective");
-    return Pending([request, send, receive] { wait_for(request); });
+    const int64_t bytes = call.out.bytes() + call.in.bytes();
+    return Pending([request, send, receive, bytes] { wait_for(request, bytes); });
   }
 
   // bf16 travels as f32 where it is added.
@@ -194,35 +204,37 @@ bool started_by_mpi() {
   return size && std::atoi(size) > 1;
 }
 
-MpiSession::MpiSession() {
-  int provided = 0;
-  require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "mpi: start");
-  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  world_ = std::make_unique<MpiGroup>(MPI_COMM_WORLD, "world", std::make_shared<Traffic>());
-}
+// In the order in which they start. MPI waits for all ranks while it starts and ends, and is watched in both.
+struct MpiSession::Process {
+  Rendezvous meeting;
+  Watch watch{meeting};
+  std::unique_ptr<MpiGroup> world;
 
-void MpiSession::watch(double patience) {
-  watch_ = std::make_unique<Watch>(*world_, patience);
-  life = &watch_->life();
-  heartbeat = &life->beats;
-}
+  Process() {
+    life = &watch.life();
+    heartbeat = &life->beats;
+    const SlowCall call;
+    int provided = 0;
+    require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "mpi: start");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    world = std::make_unique<MpiGroup>(MPI_COMM_WORLD, "world", std::make_shared<Traffic>());
+  }
+  ~Process() {
+    {
+      const SlowCall call;
+      world.reset();
+      MPI_Finalize();
+    }
+    life = nullptr;
+    heartbeat = nullptr;
+  }
+};
 
-void MpiSession::end_watch() {
-  life = nullptr;
-  heartbeat = nullptr;
-  watch_.reset();
-}
+MpiSession::MpiSession() : process_(std::make_unique<Process>()) {}
+MpiSession::~MpiSession() = default;
 
-MpiSession::~MpiSession() {
-  end_watch();
-  world_.reset();
-  MPI_Finalize();
-}
+Group& MpiSession::world() { return *process_->world; }
 
-void MpiSession::abort(int code) {
-  end_watch();
-  MPI_Abort(MPI_COMM_WORLD, code);
-  std::_Exit(code);
-}
+void MpiSession::abort(int code) { process_->watch.end_all(code); }
 
 }  // namespace baton

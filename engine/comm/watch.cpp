@@ -1,111 +1,45 @@
 #include "engine/comm/watch.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <chrono>
-#include <cstring>
 #include <random>
+#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "engine/core/error.h"
+#include "engine/comm/signs_of_life.h"
+#include "engine/comm/socket.h"
 #include "engine/core/log.h"
 
 namespace baton {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
 
-constexpr double period = 0.1;  // seconds between signs of life
+constexpr Seconds period(0.1);  // between signs of life
 constexpr int exit_lost = 1;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What goes over a socket, both ways; all hosts of a run have the same byte order.
 struct Message {
-  enum Kind : int64_t { hello, alive, bye, lost } kind = alive;
+  enum Kind : int64_t { hello, alive, bye, end } kind = alive;
   int64_t rank = 0;
   uint64_t word = 0;  // hello: that only the processes of this run know
+  int64_t code = 0;   // end: with which all exit
   SignsOfLife signs;
 };
 
-class Socket {
- public:
-  explicit Socket(int descriptor) : descriptor_(descriptor) {}
-  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~Socket() { close(); }
+bool send(const Socket& socket, const Message& message) { return socket.send(&message, sizeof message); }
+bool receive(const Socket& socket, Message& message) { return socket.receive(&message, sizeof message); }
 
-  int descriptor() const { return descriptor_; }
-  bool open() const { return descriptor_ >= 0; }
-  void close() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    descriptor_ = -1;
-  }
-  bool send(const Message& message) const {
-    return ::send(descriptor_, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
-  }
-  // False when the other side is gone.
-  bool receive(Message& message) const {
-    return ::recv(descriptor_, &message, sizeof message, MSG_WAITALL) == sizeof message;
-  }
-
- private:
-  int descriptor_;
-};
-
-[[noreturn]] void no_socket(const char* what) {
-  fail_run("mpi: {} for watching the other ranks: {}", what, std::strerror(errno));
-}
-
-Socket listen_anywhere(uint16_t& port) {
-  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_ANY);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (!socket.open() || bind(socket.descriptor(), generic, size) != 0 || listen(socket.descriptor(), 1024) != 0 ||
-      getsockname(socket.descriptor(), generic, &size) != 0)
-    no_socket("no socket");
-  port = ntohs(address.sin_port);
-  return socket;
-}
-
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
-// Ranks on the first one's host reach it there whatever its name resolves to.
-Socket connect_to(const std::string& host, const std::string& port) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_family = AF_INET;
-  hints.ai_socktype = SOCK_STREAM;
-  const std::string target = host == host_name() ? "127.0.0.1" : host;
-  if (getaddrinfo(target.c_str(), port.c_str(), &hints, &found) != 0) no_socket("no address");
-  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const bool connected = socket.open() && connect(socket.descriptor(), found->ai_addr, found->ai_addrlen) == 0;
-  freeaddrinfo(found);
-  if (!connected) no_socket("no connection");
-  return socket;
-}
-
-// Whether there is something to read, or the other side is gone, within some milliseconds.
-bool readable(const Socket& socket, int milliseconds) {
-  pollfd waiting{socket.descriptor(), POLLIN, 0};
-  return poll(&waiting, 1, milliseconds) > 0;
+// Pages that were read from a disk: who waits for a slow one is alive.
+int64_t pages_read() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_majflt;
 }
 
 }  // namespace
@@ -123,17 +57,28 @@ class Watch::Side {
   void stop() {
     stopping_ = true;
     if (thread_.joinable()) thread_.join();
-    say_goodbye();
+    tell({.kind = Message::bye});
+  }
+  [[noreturn]] void end_all(int code) {
+    tell({.kind = Message::end, .code = code});
+    std::_Exit(code);
   }
 
  protected:
   virtual void run() = 0;
-  virtual void say_goodbye() = 0;
-  SignsOfLife signs() const { return {life.beats, life.waits, life.step, life.waiting, false}; }
+  virtual void tell(Message message) = 0;  // whoever listens
+
+  SignsOfLife signs() const {
+    return {.beats = life.beats + pages_read(),
+            .waits = life.waits,
+            .cpu_ms = cpu_ms_of_others(),
+            .step = life.step,
+            .waiting = life.waiting};
+  }
   bool stopping() const { return stopping_; }
 
-  int rank_;
-  double patience_;
+  const int rank_;
+  const double patience_;
 
  private:
   std::atomic<bool> stopping_ = false;
@@ -143,116 +88,138 @@ class Watch::Side {
 // The first rank: hears all others.
 class Watch::First : public Side {
  public:
-  First(Group& world, double patience) : Side(0, patience), now_(world.size()), heard_(world.size(), Clock::now()) {
+  First(Rendezvous& meeting, double patience) : Side(0, patience), sockets_(meeting.size()), now_(meeting.size()) {
     uint16_t port = 0;
-    const Socket door = listen_anywhere(port);
-    const uint64_t word = std::random_device()() | uint64_t{std::random_device()()} << 32;
-    from_first(fmt::format("{} {} {}", host_name(), port, word), world);
-    for (int r = 0; r < world.size(); ++r) sockets_.emplace_back(-1);
-    for (int missing = world.size() - 1; missing > 0;) {
-      if (!readable(door, 20'000)) fail_run("mpi: {} ranks have not come to be watched", missing);
-      Socket guest(accept4(door.descriptor(), nullptr, nullptr, SOCK_CLOEXEC));
-      Message hello;
-      if (!guest.open() || !readable(guest, 5'000) || !guest.receive(hello)) continue;
-      const bool known = hello.kind == Message::hello && hello.word == word && hello.rank > 0 &&
-                         hello.rank < world.size() && !sockets_[hello.rank].open();
-      if (!known) continue;
-      sockets_[hello.rank] = std::move(guest);
-      --missing;
-    }
+    door_ = Socket::listen(port);
+    word_ = std::random_device()() | uint64_t{std::random_device()()} << 32;
+    meeting.publish(fmt::format("{} {} {}", host_name(), port, word_));
   }
 
  private:
   void run() override {
-    now_[0] = signs();
-    std::vector<SignsOfLife> before = now_;
-    for (auto looked = Clock::now(); !stopping();) {
+    Looks looks;
+    auto next_look = Clock::now(), next_sign = next_look;
+    for (; !stopping(); std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+      admit();
       for (size_t r = 1; r < sockets_.size(); ++r) hear(static_cast<int>(r));
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      if (seconds_since(looked) < patience_) continue;
+      const auto now = Clock::now();
+      if (now >= next_sign) {
+        next_sign = now + std::chrono::duration_cast<Clock::duration>(period);
+        tell({.kind = Message::alive});
+      }
+      if (now < next_look) continue;
+      next_look = now + std::chrono::duration_cast<Clock::duration>(Seconds(patience_ / Looks::in_patience));
+      const int64_t heard = now_[0].heard + 1;
       now_[0] = signs();
-      if (const std::string found = find_trouble(before, now_); !found.empty()) end_all(found);
-      for (size_t r = 1; r < sockets_.size(); ++r)
-        if (!now_[r].ended && seconds_since(heard_[r]) > patience_)
-          end_all(describe_rank(static_cast<int>(r), now_[r].step) + " does not answer");
-      before = now_;
-      looked = Clock::now();
+      now_[0].heard = heard;
+      if (const std::string found = looks.look(now_); !found.empty()) lose(found);
     }
   }
 
+  // Lets in who has connected and knows the word.
+  void admit() {
+    for (Socket guest = door_.accept(); guest.open(); guest = door_.accept()) guests_.push_back(std::move(guest));
+    std::erase_if(guests_, [this](Socket& guest) {
+      if (!guest.readable(0)) return false;
+      Message hello;
+      const bool known = receive(guest, hello) && hello.kind == Message::hello && hello.word == word_ &&
+                         hello.rank > 0 && hello.rank < std::ssize(sockets_) && now_[hello.rank].heard == 0;
+      if (!known) return true;
+      sockets_[hello.rank] = std::move(guest);
+      now_[hello.rank].heard = 1;
+      return true;
+    });
+  }
+
   void hear(int rank) {
-    while (sockets_[rank].open() && readable(sockets_[rank], 0)) {
+    while (sockets_[rank].open() && sockets_[rank].readable(0)) {
       Message message;
-      if (!sockets_[rank].receive(message)) {
+      if (!receive(sockets_[rank], message)) {
         sockets_[rank].close();
-        if (!now_[rank].ended) end_all(describe_rank(rank, now_[rank].step) + " was lost");
+        if (!now_[rank].ended) lose(describe_rank(rank, now_[rank].step) + " was lost");
         return;
       }
-      heard_[rank] = Clock::now();
+      if (message.kind == Message::end) end_all(static_cast<int>(message.code));
+      const int64_t heard = now_[rank].heard + 1;
       now_[rank] = message.signs;
+      now_[rank].heard = heard;
       now_[rank].ended = message.kind == Message::bye;
     }
   }
 
-  [[noreturn]] void end_all(const std::string& reason) {
+  [[noreturn]] void lose(const std::string& reason) {
     spdlog::error("{}; all ranks stop", reason);
-    for (const Socket& socket : sockets_)
-      if (socket.open()) socket.send({.kind = Message::lost});
-    std::_Exit(exit_lost);
+    end_all(exit_lost);
   }
 
-  void say_goodbye() override {
+  void tell(Message message) override {
     for (const Socket& socket : sockets_)
-      if (socket.open()) socket.send({.kind = Message::bye});
+      if (socket.open()) send(socket, message);
   }
 
+  Socket door_;
+  uint64_t word_ = 0;
+  std::vector<Socket> guests_;   // who have not said who they are
   std::vector<Socket> sockets_;  // of each rank
   std::vector<SignsOfLife> now_;
-  std::vector<Clock::time_point> heard_;
 };
 
 class Watch::Other : public Side {
  public:
-  Other(Group& world, double patience) : Side(world.rank(), patience), first_(-1) {
-    const std::string where = from_first("", world);
-    const size_t host_end = where.find(' '), port_end = where.rfind(' ');
-    first_ = connect_to(where.substr(0, host_end), where.substr(host_end + 1, port_end - host_end - 1));
-    if (!first_.send({.kind = Message::hello, .rank = rank_, .word = std::stoull(where.substr(port_end + 1))}))
-      no_socket("no connection");
+  Other(Rendezvous& meeting, double patience) : Side(meeting.rank(), patience) {
+    const auto where = meeting.from_first(static_cast<int>(patience));
+    if (!where) first_is_lost("has not started");
+    std::string host, port;
+    uint64_t word = 0;
+    std::istringstream(*where) >> host >> port >> word;
+    first_ = Socket::connect(host, port);
+    send(first_, {.kind = Message::hello, .rank = rank_, .word = word});
   }
 
  private:
   void run() override {
-    while (!stopping()) {
-      first_.send({.kind = Message::alive, .rank = rank_, .word = 0, .signs = signs()});
-      if (!readable(first_, static_cast<int>(1000 * period))) continue;
+    // Counted, so that a process that was stopped itself does not blame the first rank.
+    const int patient = static_cast<int>(patience_ / period.count());
+    for (int silent = 0; !stopping(); ++silent) {
+      tell({.kind = Message::alive});
+      if (silent > patient) first_is_lost("does not answer");
+      if (!first_.readable(static_cast<int>(period.count() * 1000))) continue;
       Message message;
-      if (!first_.receive(message)) first_is_lost();
-      if (message.kind == Message::lost) std::_Exit(exit_lost);
+      if (!receive(first_, message)) first_is_lost("was lost");
+      if (message.kind == Message::end) std::_Exit(static_cast<int>(message.code));
       if (message.kind == Message::bye) return;
+      silent = 0;
     }
   }
 
-  // The others notice as well; one speaks.
-  [[noreturn]] void first_is_lost() const {
-    if (rank_ == 1) spdlog::error("{} was lost; all ranks stop", describe_rank(0, life.step));
-    std::_Exit(exit_lost);
+  // The others notice as well; one speaks, or all if it is lost too. The first, if it was stopped and is woken to be
+  // ended, finds the reason in its socket.
+  [[noreturn]] void first_is_lost(const char* how) {
+    if (rank_ > 1) std::this_thread::sleep_for(std::chrono::seconds(2));
+    spdlog::error("{} {}; all ranks stop", describe_rank(0, life.step), how);
+    end_all(exit_lost);
   }
 
-  void say_goodbye() override { first_.send({.kind = Message::bye, .rank = rank_, .word = 0, .signs = signs()}); }
+  void tell(Message message) override {
+    message.rank = rank_;
+    message.signs = signs();
+    send(first_, message);
+  }
 
   Socket first_;
 };
 
-Watch::Watch(Group& world, double patience) {
-  if (world.rank() == 0)
-    side_ = std::make_unique<First>(world, patience);
+Watch::Watch(Rendezvous& meeting, double patience) {
+  if (meeting.rank() == 0)
+    side_ = std::make_unique<First>(meeting, patience);
   else
-    side_ = std::make_unique<Other>(world, patience);
+    side_ = std::make_unique<Other>(meeting, patience);
   side_->start();
 }
 
 Watch::~Watch() { side_->stop(); }
+
+void Watch::end_all(int code) { side_->end_all(code); }
 
 Watch::Life& Watch::life() { return side_->life; }
 

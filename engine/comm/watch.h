@@ -2,24 +2,27 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
 
-#include "engine/comm/group.h"
-#include "engine/comm/signs_of_life.h"
+#include "engine/comm/rendezvous.h"
 
 namespace baton {
 
-// Notices when a process of several dies or hangs: MPI would let the others wait for ever, or end them without a word.
-// The first rank hears signs of life of all others over sockets of their own, ten times a second. When one is lost it
-// says which and in which step, once, and every process exits with code 1.
+// Notices when a process of several dies, stops or hangs: MPI would let the others wait for ever, or end them without a
+// word. Each process has a thread for it, which outlasts a main thread that hangs. The first rank's hears the others
+// and is heard by them, over sockets of their own, ten times a second; it judges them all by their signs of life
+// (engine/comm/signs_of_life.h), and they judge it. Whoever finds a rank lost says once which and in which step, and
+// every process exits with code 1.
 class Watch {
  public:
-  // Collective. A process without a sign of life for twice `patience` seconds counts as lost.
-  Watch(Group& world, double patience);
+  // A process without a sign of life for `patience` seconds counts as lost, also one that does not come at the start.
+  explicit Watch(Rendezvous& meeting, double patience = 6);
   // Stops watching and being watched; not collective.
   ~Watch();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
+
+  // Ends all processes with this code.
+  [[noreturn]] void end_all(int code);
 
   // What this process says of itself.
   struct Life {

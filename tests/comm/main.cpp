@@ -30,7 +30,6 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   if (!started_by_mpi()) return RUN_ALL_TESTS();
   test::session.emplace();
-  test::session->watch();
   // A failed assertion on one rank must not leave the others waiting for it.
   testing::GTEST_FLAG(throw_on_failure) = true;
   try {
