@@ -52,7 +52,7 @@ struct Share {
   int64_t count() const { return end - first; }
 };
 
-EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size, const Group& ranks,
+EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_folder, int64_t size, Group& ranks,
                                 ProgressMode shown) {
   DataConfig data;
   data.folder = config.data;
@@ -66,7 +66,16 @@ EncodedPictures encode_pictures(const EvaluateConfig& config, const Path& vae_fo
   const auto vae = load_vae(vae_folder);
   EncodedPictures result;
   result.latents.resize(items);
-  for (const DataItem& item : dataset.items) result.captions.push_back(item.captions[0].text);
+  std::string hashes;
+  for (const DataItem& item : dataset.items) {
+    result.captions.push_back(item.captions[0].text);
+    hashes += hash_file(item.picture);
+  }
+  check_agreement("data sets",
+                  {{"number of pictures", fmt::format("{}", all)},
+                   {"hash of the captions", hash_captions(dataset)},
+                   {"hash of the pictures", hash_bytes(hashes)}},
+                  ranks);
   const Share mine(items, ranks);
   Progress progress(shown, "encode", mine.count());
   for (int64_t i = mine.first; i < mine.end; ++i) {
@@ -169,6 +178,17 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
 
 }  // namespace
 
+// What all ranks must have alike, but the pictures, which are opened later.
+static Terms terms_of(EvaluateConfig config, const Runtime& runtime) {
+  constexpr std::string_view may_differ[] = {"data"};
+  ParallelConfig parallel = runtime.parallel;
+  Terms terms = config_terms([&](ConfigVisitor& v) { visit(v, config), visit(v, parallel); }, may_differ);
+  terms.emplace_back("dtype of the products", name(runtime.compute));
+  terms.emplace_back("number of models", fmt::format("{}", config.models.size()));
+  for (const std::string& folder : config.models) terms.emplace_back("hash of a model", hash_evaluated_model(folder));
+  return terms;
+}
+
 int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   check(!config.models.empty(), "evaluate: name a model folder or a checkpoint");
   check(!config.data.empty(), "evaluate: --data is missing; name the folder of a data set");
@@ -179,7 +199,8 @@ int run_evaluate(const EvaluateConfig& config, const Runtime& runtime) {
   }
   check(mesh.cell() == 1 && mesh.size(Axis::ep) == 1, "evaluate: ranks are replicas (dp) that share the pictures out");
   std::atomic<int> code = exit_done;
-  on_ranks(runtime.parallel, runtime, {}, [&](const Layout& layout) {
+  const auto terms = [&] { return terms_of(config, runtime); };
+  on_ranks(runtime.parallel, runtime, {}, terms, [&](const Layout& layout) {
     if (const int mine = evaluate(config, runtime, layout.everyone()); mine != exit_done) code = mine;
   });
   return code;

@@ -66,4 +66,9 @@ EvaluatedModel load_evaluated_model(const Path& folder, DType compute) {
   return model;
 }
 
+std::string hash_evaluated_model(const Path& folder) {
+  const Path manifest = folder / "manifest.json";  // of a checkpoint
+  return std::filesystem::exists(folder / "state.json") ? hash_file(manifest) : PipelineDirectory(folder).hash();
+}
+
 }  // namespace baton

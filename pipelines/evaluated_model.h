@@ -22,5 +22,7 @@ struct EvaluatedModel {
 };
 
 EvaluatedModel load_evaluated_model(const Path& folder, DType compute);
+// Names its weights.
+std::string hash_evaluated_model(const Path& folder);
 
 }  // namespace baton

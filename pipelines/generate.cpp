@@ -272,6 +272,18 @@ static std::vector<double> loads_of_experts(GenerateConfig config) {
   return loads;
 }
 
+// What all ranks must have alike. The prompt of a file stands in the prompt.
+static Terms terms_of(GenerateConfig config, const Runtime& runtime) {
+  constexpr std::string_view may_differ[] = {"model", "init_image", "from_latents", "like"};
+  ParallelConfig parallel = runtime.parallel;
+  Terms terms = config_terms([&](ConfigVisitor& v) { visit(v, config), visit(v, parallel); }, may_differ);
+  terms.emplace_back("dtype of the products", name(runtime.compute));
+  terms.emplace_back("hash of the model", PipelineDirectory(config.model).hash());
+  for (const std::string& file : {config.init_image, config.from_latents})
+    terms.emplace_back("hash of init_image or from_latents", file.empty() ? "none" : hash_file(file));
+  return terms;
+}
+
 int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
@@ -289,7 +301,8 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
     const PipelineDirectory model(config.model);
     text.serve(tasks, [&](int64_t) { return PromptEncoder(model, runtime.compute).encode(texts_of(config)); });
   };
-  on_ranks(runtime.parallel, runtime, loads_of_experts(config), Roles{draw, encode});
+  const auto terms = [&] { return terms_of(config, runtime); };
+  on_ranks(runtime.parallel, runtime, loads_of_experts(config), terms, Roles{draw, encode});
   return code;
 }
 

@@ -77,12 +77,14 @@ std::string describe(const Mesh& mesh, const ParallelConfig& config) {
   session.abort(code);
 }
 
-bool on_processes(ParallelConfig config, int threads, std::span<const double> loads, const Roles& roles) {
+bool on_processes(ParallelConfig config, int threads, std::span<const double> loads, const FindTerms& terms,
+                  const Roles& roles) {
   MpiSession session;
   Group& world = session.world();
   if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
   try {
     check_same_program(world);
+    check_agreement("configs", terms(), world);
     check(config.ranks == 0 || config.ranks == world.size(), "ranks: {}, but mpirun started {} processes", config.ranks,
           world.size());
     config.ranks = world.size();
@@ -103,8 +105,9 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
 
 }  // namespace
 
-bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads, const Roles& roles) {
-  if (started_by_mpi()) return on_processes(config, runtime.threads, loads, roles);
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+              const FindTerms& terms, const Roles& roles) {
+  if (started_by_mpi()) return on_processes(config, runtime.threads, loads, terms, roles);
   resolve(config);
   const MeshSpec spec = parse_mesh(config.mesh);
   const int ranks = count_ranks(config);
@@ -120,10 +123,10 @@ bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<co
 }
 
 bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
-              const std::function<void(const Layout&)>& body) {
+              const FindTerms& terms, const std::function<void(const Layout&)>& body) {
   check(config.text_ranks == 0, "text_ranks: {}, but only generate encodes texts ahead; leave it out",
         config.text_ranks);
-  return on_ranks(config, runtime, loads, Roles{[&](const Layout& layout, TextRanks*) { body(layout); }, {}});
+  return on_ranks(config, runtime, loads, terms, Roles{[&](const Layout& layout, TextRanks*) { body(layout); }, {}});
 }
 
 }  // namespace baton

@@ -4,6 +4,7 @@
 
 #include "engine/config/parallel_config.h"
 #include "engine/parallel/layout.h"
+#include "pipelines/agreement.h"
 #include "pipelines/runtime.h"
 #include "pipelines/text_ranks.h"
 
@@ -15,13 +16,17 @@ struct Roles {
   std::function<void(TextRanks& text)> encode;                      // as one of config.text_ranks
 };
 
+// What the ranks must have alike, found out only if they are processes: those of one read the same config and files.
+using FindTerms = std::function<Terms()>;
+
 // Runs its role on every rank that the config asks for, each with its share of the CPU threads; with one, in this
 // thread. Started by mpirun, the processes are the ranks, and this one's is run. `loads`: of each expert, for an axis
 // ep without sizes. Throws what the first rank that failed threw; an error of one process ends them all. Returns
 // whether this process has the first rank.
-bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads, const Roles& roles);
+bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
+              const FindTerms& terms, const Roles& roles);
 // The same for work without texts to encode ahead: InputError for text_ranks.
 bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
-              const std::function<void(const Layout&)>& body);
+              const FindTerms& terms, const std::function<void(const Layout&)>& body);
 
 }  // namespace baton

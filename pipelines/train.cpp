@@ -7,6 +7,7 @@
 #include "engine/comm/mpi.h"
 #include "engine/core/error.h"
 #include "engine/diffusion/time_distribution.h"
+#include "engine/io/pipeline_directory.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
 #include "pipelines/ranks.h"
@@ -21,6 +22,19 @@ Outcome train_vae(const TrainConfig& config, DType compute, const Runtime& runti
   return run_loop(trainer, config, runtime.progress, runtime.stop);
 }
 
+// What all ranks must have alike, but the data set, which is opened later.
+Terms terms_of(TrainConfig config, DType compute) {
+  constexpr std::string_view may_differ[] = {"data.folder", "data.memory_mb", "model.vae", "model.tokenizer",
+                                             "model.start"};
+  Terms terms = config_terms([&](ConfigVisitor& v) { visit(v, config); }, may_differ);
+  terms.emplace_back("dtype of the products", name(compute));
+  terms.emplace_back("hash of model.vae", hash_folder(config.denoiser.vae));
+  terms.emplace_back("hash of model.tokenizer", hash_folder(config.denoiser.tokenizer));
+  const std::string& start = config.denoiser.start;
+  terms.emplace_back("hash of model.start", start.empty() ? "none" : PipelineDirectory(start).hash());
+  return terms;
+}
+
 bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, std::atomic<Outcome>& outcome) {
   check(parse_mesh(config.parallel.mesh).size(Axis::cfg) == 1, "mesh: cfg is for generate, training has no guidance");
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
@@ -29,15 +43,17 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
   const auto open = [&](ProgressMode progress) {
     data = std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
   };
-  return on_ranks(config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
-                  [&](const Layout& layout) {
-                    if (layout.rank() == 0) open(runtime.progress);
-                    layout.everyone().barrier();
-                    if (!data)
-                      open(ProgressMode::none);  // another process, which finds the latents that the first has made
-                    DenoiserTrainer trainer(config, *data, compute, layout);
-                    outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
-                  });
+  return on_ranks(
+      config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
+      [&] { return terms_of(config, compute); },
+      [&](const Layout& layout) {
+        if (layout.rank() == 0) open(runtime.progress);
+        layout.everyone().barrier();
+        if (!data) open(ProgressMode::none);  // another process, which finds the latents that the first has made
+        check_agreement("data sets", data->terms(), layout.everyone());
+        DenoiserTrainer trainer(config, *data, compute, layout);
+        outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
+      });
 }
 
 DType compute_type(ComputeType wanted, const Runtime& runtime) {

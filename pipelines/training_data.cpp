@@ -90,6 +90,11 @@ DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& token
       max_tokens_(config.denoiser.max_tokens),
       latents_(open_latents(config, dataset_, cache, progress)) {}
 
+Terms DatasetLatents::terms() const {
+  return {{"hash of the captions", hash_captions(dataset_)},
+          {"hash of the pictures and what encodes them", latents_.source_hash()}};
+}
+
 DenoiserSample DatasetLatents::make(const Draw& draw, const std::string& caption) const {
   const Tensor latents = latents_.latents(std::span(&draw, 1));  // [1, C, h, w]
   return {latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}),

@@ -11,6 +11,7 @@
 #include "engine/models/wan_vae.h"
 #include "engine/train/denoiser_data.h"
 #include "engine/train/picture_data.h"
+#include "pipelines/agreement.h"
 
 namespace baton {
 
@@ -38,6 +39,7 @@ class DatasetLatents : public DenoiserData {
   DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache, ProgressMode progress);
   DenoiserSample sample(int64_t number) override;
   int64_t size() const override { return latents_.count(); }
+  Terms terms() const;  // what says that another process has the same
   DenoiserSample item(int64_t index) override;
 
  private:

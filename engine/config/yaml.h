@@ -2,6 +2,8 @@
 
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/config/visitor.h"
 #include "engine/io/file.h"
@@ -20,6 +22,8 @@ void read_fields_text(const std::string& yaml, const std::string& name, const Vi
 
 // Every key with its value, each with its help as a comment: reads back to the same struct.
 std::string print_fields(const VisitFields& fields);
+// Every key, with those of the sections that it is in ("optimizer.adamw.lr"), and its value as it is printed.
+std::vector<std::pair<std::string, std::string>> list_fields(const VisitFields& fields);
 
 template <typename Config>
 Config read_config(const Path& file, std::span<const std::string> overrides = {}) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace baton {
 namespace {
 
@@ -19,9 +21,15 @@ std::string in_quotes(std::string_view text) {
   return out + '"';
 }
 
-class Printer : public ConfigVisitor {
+// A field, or the line above the fields of a section.
+struct Line {
+  std::string section;  // that it is in: "" or "optimizer.adamw."
+  std::string key, value, help;
+};
+
+class Lister : public ConfigVisitor {
  public:
-  std::string take() { return std::move(text_); }
+  const std::vector<Line>& lines() const { return lines_; }
 
   void operator()(std::string_view key, bool& value, std::string_view help) override {
     line(key, fmt::format("{}", value), help);
@@ -51,9 +59,10 @@ class Printer : public ConfigVisitor {
 
   void section(std::string_view key, std::string_view help, const std::function<void()>& fields) override {
     line(key, "", help);
-    indent_ += 2;
+    const std::string outer = section_;
+    section_ += fmt::format("{}.", key);
     fields();
-    indent_ -= 2;
+    section_ = outer;
   }
 
  protected:
@@ -64,23 +73,37 @@ class Printer : public ConfigVisitor {
 
  private:
   void line(std::string_view key, const std::string& value, std::string_view help) {
-    std::string text = fmt::format("{:{}}{}:", "", indent_, key);
-    if (!value.empty()) text += " " + value;
-    constexpr int comment_column = 40;
-    if (!help.empty()) text = fmt::format("{:{}} # {}", text, comment_column, help);
-    text_ += text + "\n";
+    lines_.push_back({section_, std::string(key), value, std::string(help)});
   }
 
-  std::string text_;
-  int indent_ = 0;
+  std::vector<Line> lines_;
+  std::string section_;
 };
 
 }  // namespace
 
 std::string print_fields(const VisitFields& fields) {
-  Printer printer;
-  fields(printer);
-  return printer.take();
+  Lister lister;
+  fields(lister);
+  std::string text;
+  for (const Line& line : lister.lines()) {
+    const auto indent = 2 * std::ranges::count(line.section, '.');
+    std::string printed = fmt::format("{:{}}{}:", "", indent, line.key);
+    if (!line.value.empty()) printed += " " + line.value;
+    constexpr int comment_column = 40;
+    if (!line.help.empty()) printed = fmt::format("{:{}} # {}", printed, comment_column, line.help);
+    text += printed + "\n";
+  }
+  return text;
+}
+
+std::vector<std::pair<std::string, std::string>> list_fields(const VisitFields& fields) {
+  Lister lister;
+  fields(lister);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const Line& line : lister.lines())
+    if (!line.value.empty()) found.emplace_back(line.section + line.key, line.value);
+  return found;
 }
 
 }  // namespace baton

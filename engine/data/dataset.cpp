@@ -67,4 +67,16 @@ Dataset open_dataset(const DataConfig& config) {
   return dataset;
 }
 
+std::string hash_captions(const Dataset& dataset) {
+  std::string text;
+  for (const DataItem& item : dataset.items) {
+    beat();
+    text += fmt::format("{}\n", item.weight);
+    for (const Caption& caption : item.captions)
+      text += fmt::format("{} {} {} {}\n", caption.weight, caption.text.size(), caption.text, caption.tags);
+    text = hash_bytes(text);
+  }
+  return text;
+}
+
 }  // namespace baton

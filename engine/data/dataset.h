@@ -41,5 +41,7 @@ struct Dataset {
 // Pictures must lie inside the folder, symbolic links resolved. Throws InputError that lists what is wrong, with file
 // and line, and never leaves a picture out without a note.
 Dataset open_dataset(const DataConfig& config);
+// Names what a data set says of its pictures, in their order: captions and weights.
+std::string hash_captions(const Dataset& dataset);
 
 }  // namespace baton

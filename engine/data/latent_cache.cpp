@@ -20,6 +20,12 @@ std::map<std::string, std::string> metadata_of(const LatentSource& source) {
           {"baton.dtype", std::string(name(source.dtype))}};
 }
 
+std::string hash_of(const LatentSource& source) {
+  std::string text;
+  for (const auto& [name, value] : metadata_of(source)) text += name + "=" + value + "\n";
+  return hash_bytes(text);
+}
+
 void store(const Tensor& values, const Tensor& target, int64_t first_row) {
   const int64_t row = target.numel() / target.dim(0);
   const std::vector<float> from = values.to_vector();
@@ -55,7 +61,7 @@ Tensor encode_all(const LatentSource& source, const Pictures& pictures, bool fli
 
 }  // namespace
 
-LatentCache::LatentCache(const Path& path, const LatentSource& source) {
+LatentCache::LatentCache(const Path& path, const LatentSource& source) : source_hash_(hash_of(source)) {
   const SafetensorsFile file(path);
   for (const auto& [key, expected] : metadata_of(source)) {
     const auto found = file.metadata().find(key);
@@ -108,10 +114,8 @@ void write_latent_cache(const Path& file, const LatentSource& source, const Pict
 
 LatentCache open_latent_cache(const Path& folder, const LatentSource& source, const Pictures& pictures, int64_t batch,
                               const EncodePictures& encode, ProgressMode progress) {
-  std::string key;
-  for (const auto& [name, value] : metadata_of(source)) key += name + "=" + value + "\n";
   std::filesystem::create_directories(folder);
-  const Path file = folder / fmt::format("latents-{}.safetensors", hash_bytes(key).substr(0, 16));
+  const Path file = folder / fmt::format("latents-{}.safetensors", hash_of(source).substr(0, 16));
   if (!std::filesystem::exists(file)) write_latent_cache(file, source, pictures, batch, encode, progress);
   LatentCache cache(file, source);
   check(cache.count() == pictures.count(), "{}: {} latents for {} pictures; delete it and it is made anew",

@@ -30,11 +30,13 @@ class LatentCache {
   LatentCache(const Path& file, const LatentSource& source);
 
   int64_t count() const { return latents_.dim(0); }
+  const std::string& source_hash() const { return source_hash_; }
   // [B, C, h, w] f32. Draws must be without a crop.
   Tensor latents(std::span<const Draw> draws) const;
 
  private:
   Tensor latents_, mirrored_;
+  std::string source_hash_;
 };
 
 // Encodes all pictures, `batch` at a time, and writes the file, whole or not at all.
