@@ -54,17 +54,18 @@ class Watch::Side {
   void start() {
     thread_ = std::thread([this] { run(); });
   }
-  void stop() {
+  // For the main thread; the last word goes to whoever listens.
+  void stop(const Message& last) {
     stopping_ = true;
     if (thread_.joinable()) thread_.join();
-    tell({.kind = Message::bye});
+    tell(last);
   }
+
+ protected:
   [[noreturn]] void end_all(int code) {
     tell({.kind = Message::end, .code = code});
     std::_Exit(code);
   }
-
- protected:
   virtual void run() = 0;
   virtual void tell(Message message) = 0;  // whoever listens
 
@@ -217,9 +218,12 @@ Watch::Watch(Rendezvous& meeting, double patience) {
   side_->start();
 }
 
-Watch::~Watch() { side_->stop(); }
+Watch::~Watch() { side_->stop({.kind = Message::bye}); }
 
-void Watch::end_all(int code) { side_->end_all(code); }
+void Watch::end_all(int code) {
+  side_->stop({.kind = Message::end, .code = code});
+  std::_Exit(code);
+}
 
 Watch::Life& Watch::life() { return side_->life; }
 

@@ -1,5 +1,6 @@
 // Loaded into a program that does not know of it: its main thread hangs for ever on the signal SIGRTMIN, or at the very
 // start in the process of the rank that $BATON_HANG_AT_START names.
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -8,7 +9,12 @@
 
 namespace {
 
+// The system may hand the signal to another thread while the main thread cannot take it.
 void hang(int) {
+  if (gettid() != getpid()) {
+    syscall(SYS_tgkill, getpid(), getpid(), SIGRTMIN);
+    return;
+  }
   for (;;) pause();
 }
 

@@ -9,6 +9,7 @@ FOLDER: for a tiny data set and models, which `prepare` makes. HANG_LIBRARY (han
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,10 +117,12 @@ def check(baton, library, folder, kind, how, moment, rank):
         for process in [*ranks.values(), launcher.pid]:
             if running(process):
                 os.kill(process, signal.SIGKILL)
-        print("\n".join(line for line in log.read_text().splitlines() if '"done"' not in line))
-    named = re.findall(r"rank (\d+)(?: in step \d+)? (?:was lost|does not answer|hangs|has not started)", log.read_text())
+        text = log.read_text()
+        shutil.rmtree(out, ignore_errors=True)
+        print("\n".join(line for line in text.splitlines() if '"done"' not in line))
+    named = re.findall(r"rank (\d+)(?: in step \d+)? (?:was lost|does not answer|hangs|has not started)", text)
     if (how, moment) == ("killed", "start"):  # the launcher may end the others before they have met
-        named += re.findall(r"process rank (\d+) .* exited on signal 9", log.read_text())
+        named += re.findall(r"process rank (\d+) .* exited on signal 9", text)
     print(f"{kind}: rank {rank} {how}, {moment}: all ended after {seconds:.1f} s, exit code {code}, named {named}")
     assert set(named) == {str(rank)}, "another rank is named, or none"
     assert seconds < 10, "too late"
@@ -130,7 +133,8 @@ def main():
     baton, library, folder, kind, *rest = sys.argv[1:]
     folder = Path(folder).resolve()
     if kind == "prepare":
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         return prepare(baton, folder)
     how, moment, rank = rest
     check(baton, library, folder, kind, how, moment, int(rank))
