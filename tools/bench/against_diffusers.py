@@ -19,7 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_common import ROOT, THREADS, run, verdict
+from bench_common import ROOT, THREADS, need, run, verdict
+
+need("torch", "diffusers")
 
 PARTS = ("encode", "denoise", "decode", "total")
 BARS = {"f32": 1.5, "bf16": 1.0}

@@ -1,5 +1,6 @@
 """Shared by the measuring scripts: the machine, running Baton, and how figures of several rounds are printed."""
 
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -8,6 +9,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = len(os.sched_getaffinity(0))
+
+
+def need(*modules):
+    """Ends the program with a hint where Python packages are missing."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        program = os.path.relpath(sys.argv[0], ROOT)
+        sys.exit(f"{program}: no Python package {', '.join(missing)} here; tools/python {program} … installs what it needs and runs it")
 
 
 def has_bf16():

@@ -20,7 +20,9 @@ import sys
 import time
 from pathlib import Path
 
-from bench_common import ROOT, THREADS, run, spread, verdict
+from bench_common import ROOT, THREADS, need, run, spread, verdict
+
+need("torch", "diffusers")
 
 BAR = 1.0
 PICTURE, TEXT = (1, 16, 1, 64, 64), (1, 512, 4096)

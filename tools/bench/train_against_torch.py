@@ -22,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_common import ROOT, THREADS, best_dtype, run, spread, verdict
+from bench_common import ROOT, THREADS, best_dtype, need, run, spread, verdict
+
+need("torch", "diffusers", "transformers")
 
 BAR = 1.2
 PICTURES = 64

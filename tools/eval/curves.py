@@ -5,7 +5,7 @@ usage: curves.py RUN [RUN …] [--in-turn] [--out curves.png]
 
 A RUN is a folder of `baton train` or its metrics.jsonl, written as NAME=PATH to name it in the legend. Lines that a resumed run wrote again count once.
 With --in-turn each RUN started from the model of the one before: they are drawn as one, named as the last.
-Needs matplotlib (Debian: python3-matplotlib).
+Needs matplotlib: tools/python tools/eval/curves.py … installs it.
 """
 
 import argparse
@@ -13,6 +13,11 @@ import json
 import math
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from bench_common import need  # noqa: E402
+
+need("matplotlib")
 
 SMOOTHING = 8  # log lines in a running mean
 

@@ -9,7 +9,7 @@ them: normalised by channel). Prints the share of the names whose own picture is
 code 1 if the first is below --bar.
 
 The latents of the data set are those of the model's own autoencoder, as `baton train` caches them: one training step of a tiny denoiser makes the cache,
-which is kept in build/eval and used again (--latents FILE names another). Needs numpy (Debian: python3-numpy); --sheet needs Pillow (python3-pil).
+which is kept in build/eval and used again (--latents FILE names another). Needs numpy and Pillow: tools/python tools/eval/retrieval.py … installs them.
 """
 
 import argparse
@@ -21,9 +21,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from sheet import ROOT, generate, run, write_grid
-from bench_common import verdict  # sheet.py has put tools/bench on the path
+from bench_common import need, verdict  # sheet.py has put tools/bench on the path
+
+need("numpy", "PIL")
+import numpy as np  # noqa: E402
 
 NEAREST = 5
 SHEET_COLUMNS = 20

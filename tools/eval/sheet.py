@@ -15,7 +15,9 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from bench_common import ROOT, run  # noqa: E402
+from bench_common import ROOT, need, run  # noqa: E402
+
+need("PIL")
 
 GAP = 4  # pixels between cells
 LINE = 13  # pixels of a label's line
