@@ -103,7 +103,6 @@ void print(const Json& report, int64_t size) {
     sizes.push_back(fmt::format("{} of {}", entry["pictures"].get<int64_t>(), entry["size"].get<std::string>()));
   }
   const std::string longest = captions["longest"];
-  const std::string_view excerpt = utf8_prefix(longest, 60);
   std::cout << fmt::format("folder    {}\n", report["folder"].get<std::string>())
             << fmt::format("pictures  {}: {} readable, {} different\n", pictures["pictures"].get<int64_t>(),
                            pictures["readable"].get<int64_t>(), pictures["different"].get<int64_t>())
@@ -116,8 +115,7 @@ void print(const Json& report, int64_t size) {
             << fmt::format("captions  {}, {} different; {:.1f} % of draws have an empty one\n",
                            captions["alternatives"].get<int64_t>(), captions["different"].get<int64_t>(),
                            100 * captions["empty_share"].get<double>())
-            << fmt::format("longest   {} bytes: {}{}\n", longest.size(), excerpt,
-                           excerpt.size() < longest.size() ? "…" : "");
+            << fmt::format("longest   {} bytes: {}\n", longest.size(), utf8_excerpt(longest));
   print_list(report["notes"], "notes");
   print_list(pictures["problems"], "problems");
 }

@@ -5,6 +5,7 @@
 #include "engine/core/log.h"
 #include "engine/data/prompt.h"
 #include "engine/data/tokenizer.h"
+#include "engine/io/utf8.h"
 #include "engine/ops/view.h"
 
 namespace baton {
@@ -18,7 +19,8 @@ struct PromptEncoder::Part {
     for (const std::string& text : texts) {
       const Tokens tokens = tokenizer->encode(text, max_length);
       if (tokens.cut)
-        spdlog::warn("the prompt is longer than {} tokens; left out: \"{}\"", max_length, tokens.cut_text);
+        spdlog::warn("the prompt is longer than {} tokens; left out: \"{}\"", max_length,
+                     utf8_excerpt(tokens.cut_text));
       ids.emplace_back(tokens.ids.begin(), tokens.ids.begin() + tokens.used);
     }
     return encode_texts(*encoder, ids, max_length);
@@ -43,7 +45,12 @@ PromptEncoder::~PromptEncoder() = default;
 TextStates PromptEncoder::encode(const std::vector<std::string>& texts) const {
   NoGrad off;
   std::vector<std::string> clean;
-  for (const std::string& text : texts) clean.push_back(clean_prompt(text));
+  for (const std::string& text : texts) {
+    clean.push_back(clean_prompt(text));
+    if (const std::string piece = foreign_syntax(text); !piece.empty())
+      spdlog::warn("\"{}\" is drawn as words: weights, choices and adapters in the prompt are not understood yet",
+                   utf8_excerpt(piece));
+  }
   std::vector<Tensor> states, counts;
   for (const auto& part : parts_) {
     const TextStates own = part->encode(clean, max_length_);

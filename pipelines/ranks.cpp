@@ -32,8 +32,9 @@ std::vector<double> loads_of_groups(std::span<const double> loads, int groups) {
 void print_traffic(const Traffic& traffic) {
   for (const auto& [group, kinds] : traffic.entries)
     for (const auto& [kind, entry] : kinds)
-      spdlog::info("profile: rank 0 sent {:.3f} MB in {} calls of {} on {}", entry.bytes / 1e6, entry.calls, kind,
-                   group);
+      if (entry.bytes > 0)
+        spdlog::info("profile: rank 0 sent {:.3f} MB in {} calls of {} on {}", entry.bytes / 1e6, entry.calls, kind,
+                     group);
 }
 
 // Other builds would call other collectives.

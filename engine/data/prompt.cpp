@@ -86,6 +86,18 @@ std::string fix_line(std::string text, bool unescape) {
   }
 }
 
+// The first piece between two brackets, without others of their kind inside, whose inner text is accepted.
+std::string find_enclosed(std::string_view text, std::string_view brackets, bool (*accept)(std::string_view)) {
+  for (size_t open = text.find(brackets[0]); open != text.npos;) {
+    const size_t next = text.find_first_of(brackets, open + 1);
+    if (next == text.npos) break;
+    if (text[next] == brackets[1] && accept(text.substr(open + 1, next - open - 1)))
+      return std::string(text.substr(open, next + 1 - open));
+    open = text[next] == brackets[0] ? next : text.find(brackets[0], next);
+  }
+  return {};
+}
+
 }  // namespace
 
 void check_prompt(std::string_view text, std::string_view where) {
@@ -106,6 +118,20 @@ std::string clean_prompt(std::string_view text) {
     text.remove_prefix(line.size());
   }
   return collapse_spaces(unescape_html(unescape_html(fixed)));
+}
+
+std::string foreign_syntax(std::string_view text) {
+  const auto is_weight = [](std::string_view inner) {  // "red apple:1.3"
+    const size_t colon = inner.rfind(':');
+    return colon != inner.npos && colon + 1 < inner.size() &&
+           inner.find_first_not_of("0123456789. ", colon + 1) == inner.npos;
+  };
+  const auto is_choice = [](std::string_view inner) { return inner.find('|') != inner.npos; };
+  const auto is_adapter = [](std::string_view inner) { return inner.starts_with("lora:"); };
+  for (std::string piece : {find_enclosed(text, "()", is_weight), find_enclosed(text, "{}", is_choice),
+                            find_enclosed(text, "<>", is_adapter)})
+    if (!piece.empty()) return piece;
+  return {};
 }
 
 }  // namespace baton

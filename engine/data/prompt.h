@@ -15,4 +15,8 @@ void check_prompt(std::string_view text, std::string_view where);
 // Such a text is taken as it stands.
 std::string clean_prompt(std::string_view text);
 
+// The first piece that other programs would not take as words, such as "(red apple:1.3)", "{red|green}" or
+// "<lora:name:1>"; empty if there is none. Baton draws it as words.
+std::string foreign_syntax(std::string_view text);
+
 }  // namespace baton

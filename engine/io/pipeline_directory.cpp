@@ -48,6 +48,9 @@ std::string numbered(const std::string& name, int index) {
 }
 
 PipelineDirectory::PipelineDirectory(const Path& folder) : path_(folder) {
+  check(!fs::is_regular_file(folder),
+        "{}: this is a file; models in single files are not read yet, name a folder with model_index.json",
+        folder.string());
   check(fs::is_directory(folder),
         "{}: no such folder; a model is a folder with model_index.json, as diffusers saves a pipeline",
         folder.string());

@@ -52,4 +52,9 @@ std::string_view utf8_prefix(std::string_view text, size_t bytes) {
   return text.substr(0, bytes);
 }
 
+std::string utf8_excerpt(std::string_view text, size_t bytes) {
+  const std::string_view prefix = utf8_prefix(text, bytes);
+  return std::string(prefix) + (prefix.size() < text.size() ? "…" : "");
+}
+
 }  // namespace baton

@@ -17,4 +17,7 @@ void append_code_point(std::string& text, char32_t code_point);
 // At most `bytes` bytes of a well-formed text, cut between two code points.
 std::string_view utf8_prefix(std::string_view text, size_t bytes);
 
+// The same for people: "…" stands for what was cut.
+std::string utf8_excerpt(std::string_view text, size_t bytes = 60);
+
 }  // namespace baton

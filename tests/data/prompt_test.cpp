@@ -41,6 +41,16 @@ TEST(Prompt, CleansEachKindOfDirt) {
   EXPECT_EQ(clean_prompt("e\u0301"), "é");
 }
 
+TEST(Prompt, FindsTheSyntaxOfOtherPrograms) {
+  EXPECT_EQ(foreign_syntax("a (red apple:1.3) on a table"), "(red apple:1.3)");
+  EXPECT_EQ(foreign_syntax("((a (cat:0.8)"), "(cat:0.8)");
+  EXPECT_EQ(foreign_syntax("a {red|green} apple"), "{red|green}");
+  EXPECT_EQ(foreign_syntax("a cat <lora:fluffy:0.7>"), "<lora:fluffy:0.7>");
+  for (const char* words :
+       {"a cat (sleeping)", "at (10:x)", "f(x) < 3 & y > 2", "{braces}", "(:", ")(", "(a:)", "", "a | b"})
+    EXPECT_EQ(foreign_syntax(words), "") << words;
+}
+
 TEST(Prompt, RefusesWhatIsNoPrompt) {
   EXPECT_NO_THROW(check_prompt(std::string(65536, 'x'), "p"));
   EXPECT_THROW(check_prompt(std::string(65537, 'x'), "p"), InputError);

@@ -18,6 +18,7 @@
 #include "pipelines/runtime.h"
 #include "pipelines/train.h"
 #include "tools/baton/flags.h"
+#include "tools/baton/foreign_flags.h"
 
 namespace baton {
 namespace {
@@ -203,10 +204,12 @@ std::string explain(const CLI::App& program, const CLI::ParseError& error) {
   std::vector<std::string> known;
   for (const CLI::Option* option : chosen[0]->get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  std::string hint;
-  for (const std::string& word : chosen[0]->remaining())
-    if (word.starts_with("--")) hint = did_you_mean(word, known);
-  return fmt::format("{}{}; baton {} --help shows what there is", error.what(), hint, chosen[0]->get_name());
+  const std::vector<std::string> words = chosen[0]->remaining();
+  if (words.empty()) return fmt::format("{}; baton {} --help shows what there is", error.what(), chosen[0]->get_name());
+  std::string hint = explain_foreign_flag(words[0]);
+  if (hint.empty() && words[0].starts_with("--")) hint = did_you_mean(words[0], known);
+  return fmt::format("'{}' is not known here{}; baton {} --help shows what there is", words[0], hint,
+                     chosen[0]->get_name());
 }
 
 int run(int argc, char** argv) {
