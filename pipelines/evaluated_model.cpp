@@ -27,11 +27,14 @@ EvaluatedModel load_pipeline(const Path& folder, DType compute) {
   return model;
 }
 
-// One network of a checkpoint: its moving average where there is one.
-template <typename Model, typename Config>
-std::unique_ptr<Model> load_network(const Path& folder, const Config& config, DType compute) {
+// The weights of one network of a checkpoint: their moving average where there is one.
+TensorStore network_weights(const Path& folder) {
   const Path average = folder / "ema.safetensors";
-  TensorStore store(std::filesystem::exists(average) ? average : folder / "weights.safetensors");
+  return TensorStore(std::filesystem::exists(average) ? average : folder / "weights.safetensors");
+}
+
+template <typename Model, typename Config>
+std::unique_ptr<Model> load_network(TensorStore store, const Config& config, DType compute) {
   StoredParameters parameters(store);
   return std::make_unique<Model>(config, parameters, compute);
 }
@@ -46,11 +49,14 @@ EvaluatedModel load_checkpoint(const Path& folder, DType compute) {
   model.vae = config.denoiser.vae;
   model.size = config.data.size;
   model.tokenizer = open_tokenizer(config.denoiser.tokenizer);
+  TensorStore text = network_weights(folder / "text_encoder");
+  // The table may have more rows than the tokenizer has tokens: that of model.start, which may be gone by now.
+  config.denoiser.text_encoder.vocab_size = text.entry("shared.weight").shape[0];
   complete_sizes(config, *model.tokenizer);
-  model.text_encoder = load_network<T5Encoder>(folder / "text_encoder", config.denoiser.text_encoder, compute);
+  model.text_encoder = load_network<T5Encoder>(std::move(text), config.denoiser.text_encoder, compute);
   for (int i = 0; i < trainer.required<int>("experts"); ++i)
-    model.experts.push_back(
-        load_network<WanTransformer>(folder / numbered("transformer", i), config.denoiser.transformer, compute));
+    model.experts.push_back(load_network<WanTransformer>(network_weights(folder / numbered("transformer", i)),
+                                                         config.denoiser.transformer, compute));
   model.mixture.ranges = ExpertRanges(trainer.required<std::vector<double>>("boundaries"));
   model.mixture.max_tokens = config.denoiser.max_tokens;
   return model;

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/data/tokenizer.h"
@@ -180,7 +181,7 @@ DitModel dit_model(const PlanConfig& config, TrainConfig train, const Machine& m
   model.compute = f32 ? DType::f32 : DType::bf16;
   if (config.text == PlannedText::cached) return model;
   model.text_encoder = train.denoiser.text_encoder;
-  if (std::filesystem::exists(train.denoiser.tokenizer))
+  if (train.denoiser.start.empty() && std::filesystem::exists(train.denoiser.tokenizer))
     model.text_encoder->vocab_size = open_tokenizer(train.denoiser.tokenizer)->size();
   return model;
 }
@@ -198,7 +199,7 @@ void add_text_hint(std::vector<std::string>& hints, const DitModel& model, const
 }
 
 int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
-  const auto train = read_config<TrainConfig>(config.train_config);
+  const TrainConfig train = read_train_config(config.train_config, {}, StartModel::may_be_missing);
   const DitModel model = dit_model(config, train, machine);
   const int64_t configured = train.experts.batch > 0 ? train.experts.batch : train.batch;
   const int64_t batch = config.global_batch > 0 ? config.global_batch : configured;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/autograd/tape.h"
+#include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/data/prompt.h"
 #include "engine/io/model_config.h"
@@ -53,7 +54,12 @@ std::unique_ptr<WanVae> load_vae(const Path& folder) {
 void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer) {
   const int64_t channels = read_wan_vae_config(Path(config.denoiser.vae) / "config.json").z_dim;
   config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = channels;
-  config.denoiser.text_encoder.vocab_size = tokenizer.size();
+  int64_t& vocabulary = config.denoiser.text_encoder.vocab_size;
+  if (config.denoiser.start.empty()) vocabulary = tokenizer.size();
+  check(tokenizer.size() <= vocabulary,
+        "model.tokenizer: {} has {} tokens, but the text encoder of model.start ({}) knows {}; use that model's "
+        "tokenizer",
+        config.denoiser.tokenizer, tokenizer.size(), config.denoiser.start, vocabulary);
 }
 
 Tensor normalised_latents(const WanVae& vae, const Tensor& pictures) {

@@ -14,7 +14,7 @@
 
 // The config of `baton train`. What a key means and which values it takes stands in its visit() (train_config.cpp),
 // because `--print-config` shows that too. Which keys there are depends on `kind`.
-//   TrainConfig config = read_config<TrainConfig>("configs/train/denoiser.yaml", overrides);   // engine/config/yaml.h
+//   TrainConfig config = read_train_config("configs/train/denoiser.yaml", overrides);   // engine/config/train_start.h
 namespace baton {
 
 enum class TrainKind { vae, denoiser };
@@ -37,7 +37,7 @@ struct DenoiserModelConfig {
   std::string tokenizer;             // folder
   std::string start;                 // pipeline folder whose weights to start from; empty: random ones
   WanTransformerConfig transformer;  // text_dim follows from the text encoder, channels from the autoencoder
-  // UMT5EncoderModel; vocab_size is the tokenizer's.
+  // UMT5EncoderModel; vocab_size is the tokenizer's, or that of `start`.
   T5EncoderConfig text_encoder{.gated = true, .activation = Activation::gelu_tanh, .bias_in_every_layer = true};
   int64_t max_tokens = 24;  // caption length, end of sequence included
 };

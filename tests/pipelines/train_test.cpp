@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/config/train_start.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/json.h"
@@ -115,6 +116,20 @@ TEST_F(TrainTest, TrainsBothKindsAndEvaluates) {
     for (int expert = 0; expert < 2; ++expert)
       EXPECT_NEAR(each["experts"][expert].get<double>(), validation["experts"][expert].get<double>(), 0.02);
   }
+}
+
+TEST_F(TrainTest, GoesOnFromTheWeightsOfAModelAndEvaluatesThoseCheckpoints) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  ASSERT_EQ(train(denoiser_config("first")), exit_done);
+  const std::string model = root_ / "first" / "model";
+  const TrainConfig config = read_train_config(
+      {}, std::vector<std::string>{"model.start=" + model, "data.folder=" + (root_ / "data").string(), "steps=2",
+                                   "batch=4", "validation.every=2", "validation.items=3", "validation.t_bins=4",
+                                   "checkpoint.folder=" + (root_ / "second").string()});
+  ASSERT_EQ(train(config), exit_done);
+  EXPECT_EQ(PipelineDirectory(root_ / "second" / "model").ranges().boundaries(), std::vector{0.6});
+  const Json result = evaluate({root_ / "second" / "step-00000002", root_ / "second" / "model"});
+  EXPECT_NEAR(result["models"][0]["loss"].get<double>(), result["models"][1]["loss"].get<double>(), 0.01);
 }
 
 TEST_F(TrainTest, EvaluatesAutoencodersAsTheirTrainerDid) {

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "engine/comm/local.h"
+#include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
@@ -123,7 +124,7 @@ Command add_train(CLI::App& program) {
   app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
   app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
   return {app, [flags, file, assignments] {
-            const TrainConfig config = read_config<TrainConfig>(*file, *assignments);
+            const TrainConfig config = read_train_config(*file, *assignments);
             if (flags->print_config) {
               std::cout << print_config(config);
               return exit_done;
