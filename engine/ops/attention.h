@@ -11,7 +11,7 @@ struct AttentionOptions {
   bool causal = false;  // query i sees keys 0 … i (needs equally many queries and keys)
   Tensor bias;          // [H, Tq, Tk] or [1, Tq, Tk] f32 added to the scores, differentiable; undefined: none
   Tensor key_count;     // [B or 1, Tk] f32 multiplicity of each key: 0 hides it, n counts it n times (adds log n);
-                     // undefined: all 1
+                        // undefined: all 1
 };
 
 // softmax(scale q k^T + bias + log key_count) v, in one pass with an online softmax: memory is linear in the sequence,

@@ -20,7 +20,6 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 // adds.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 
-
 // target = source, of the same shape and any dtypes and strides; not recorded. For windows on memory that an op fills.
 void copy_into(const Tensor& source, const Tensor& target);
 

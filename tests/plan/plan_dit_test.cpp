@@ -54,7 +54,7 @@ TEST(PlanDit, StateIsSharedAsTheMeshSays) {
   EXPECT_DOUBLE_EQ(one.state(), 16 * parameters);
   EXPECT_DOUBLE_EQ(state("", 8, 1).optimizer, one.optimizer / 8);
   EXPECT_DOUBLE_EQ(state("ulysses=2", 8, 1).optimizer, one.optimizer / 8);  // its ranks hold the same weights
-  const MemoryPlan three = state("", 8, 3);  // divides the weights of blocks alone
+  const MemoryPlan three = state("", 8, 3);                                 // divides the weights of blocks alone
   EXPECT_DOUBLE_EQ(three.weights, one.weights / 8 + 7.0 / 8 * 4 * 2 * parameters_of(wan().transformer).outside);
   EXPECT_DOUBLE_EQ(three.state() - three.weights, (one.state() - one.weights) / 8);
   EXPECT_DOUBLE_EQ(state("ep=2", 8, 0).state(), one.state() / 2);
