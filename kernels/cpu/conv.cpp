@@ -20,7 +20,7 @@ constexpr int weight_slot = onednn::first_free_slot;
 enum class Pass { forward, data, weight };
 
 struct Descs {
-  memory::desc x, y, weight, any_weight, bias;
+  memory::desc x, y, weight, any_weight, any_weight_like_x, bias;
   memory::dims stride, before, after;
 
   explicit Descs(const ConvArgs& args) {
@@ -32,6 +32,7 @@ struct Descs {
     const memory::dims shape(w.shape, w.shape + 4);
     weight = memory::desc(shape, weight_type, memory::dims(w.stride, w.stride + 4));
     any_weight = memory::desc(shape, weight_type, memory::format_tag::any);
+    any_weight_like_x = memory::desc(shape, type, memory::format_tag::any);
     if (args.bias) bias = memory::desc({args.bias.shape[0]}, onednn::data_type(args.bias.dtype), memory::format_tag::x);
     stride = {args.stride, args.stride};
     before = {args.top, args.left};
@@ -41,11 +42,9 @@ struct Descs {
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, bool inference) {
   const auto kind = inference ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
-  const auto weight =
-      inference ? d.any_weight : memory::desc(d.any_weight.dims(), d.x.data_type(), memory::format_tag::any);
-  const dnnl::convolution_forward::desc description(kind, algorithm::convolution_direct, d.x, weight, d.bias, d.y,
-                                                    d.stride, d.before, d.after);
-  return {description, onednn::attributes(), onednn::engine()};
+  return onednn::describe<dnnl::convolution_forward>(onednn::attributes(), kind, algorithm::convolution_direct, d.x,
+                                                     inference ? d.any_weight : d.any_weight_like_x, d.bias, d.y,
+                                                     d.stride, d.before, d.after);
 }
 
 ConvPlan forward_plan(const Descs& d) {
@@ -58,10 +57,8 @@ ConvPlan forward_plan(const Descs& d) {
 }
 
 ConvPlan data_plan(const Descs& d) {
-  const dnnl::convolution_backward_data::desc description(algorithm::convolution_direct, d.x, d.any_weight, d.y,
-                                                          d.stride, d.before, d.after);
-  const dnnl::convolution_backward_data::primitive_desc chosen(description, onednn::attributes(), onednn::engine(),
-                                                               forward_desc(d, false));
+  const auto chosen = onednn::describe_backward<dnnl::convolution_backward_data>(
+      forward_desc(d, false), algorithm::convolution_direct, d.x, d.any_weight, d.y, d.stride, d.before, d.after);
   const memory::desc blocked = chosen.weights_desc();
   return {onednn::Plan(dnnl::convolution_backward_data(chosen), chosen.scratchpad_desc(),
                        {{DNNL_ARG_DIFF_SRC, d.x}, {DNNL_ARG_WEIGHTS, blocked}, {DNNL_ARG_DIFF_DST, d.y}}),
@@ -69,10 +66,8 @@ ConvPlan data_plan(const Descs& d) {
 }
 
 ConvPlan weight_plan(const Descs& d) {
-  const dnnl::convolution_backward_weights::desc description(algorithm::convolution_direct, d.x, d.any_weight, d.y,
-                                                             d.stride, d.before, d.after);
-  const dnnl::convolution_backward_weights::primitive_desc chosen(description, onednn::attributes(), onednn::engine(),
-                                                                  forward_desc(d, false));
+  const auto chosen = onednn::describe_backward<dnnl::convolution_backward_weights>(
+      forward_desc(d, false), algorithm::convolution_direct, d.x, d.any_weight, d.y, d.stride, d.before, d.after);
   const memory::desc blocked = chosen.diff_weights_desc();
   return {onednn::Plan(dnnl::convolution_backward_weights(chosen), chosen.scratchpad_desc(),
                        {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_DIFF_WEIGHTS, blocked}, {DNNL_ARG_DIFF_DST, d.y}}),

@@ -48,10 +48,9 @@ memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
   const onednn::Key<3> key{{k, n, static_cast<int64_t>(dtype)}};
   if (auto found = known.find(key); found != known.end()) return found->second;
   const auto type = onednn::data_type(dtype);
-  const dnnl::matmul::desc description(memory::desc({typical_rows, k}, type, memory::format_tag::ab),
-                                       memory::desc({k, n}, type, memory::format_tag::any),
-                                       memory::desc({typical_rows, n}, type, memory::format_tag::ab));
-  return known[key] = dnnl::matmul::primitive_desc(description, onednn::attributes(), onednn::engine()).weights_desc();
+  const memory::desc a({typical_rows, k}, type, memory::format_tag::ab), b({k, n}, type, memory::format_tag::any);
+  const memory::desc c({typical_rows, n}, type, memory::format_tag::ab);
+  return known[key] = onednn::describe<dnnl::matmul>(onednn::attributes(), a, b, c).weights_desc();
 }
 
 onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
@@ -69,9 +68,7 @@ onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, c
     bias_desc = memory::desc(shape, onednn::data_type(args.bias.dtype),
                              batched ? memory::format_tag::abc : memory::format_tag::ab);
   }
-  const auto description =
-      args.bias ? dnnl::matmul::desc(a_desc, b_desc, bias_desc, c_desc) : dnnl::matmul::desc(a_desc, b_desc, c_desc);
-  const dnnl::matmul::primitive_desc chosen(description, onednn::attributes(operations), onednn::engine());
+  const auto chosen = onednn::describe<dnnl::matmul>(onednn::attributes(operations), a_desc, b_desc, bias_desc, c_desc);
   return onednn::Plan(
       dnnl::matmul(chosen), chosen.scratchpad_desc(),
       {{DNNL_ARG_SRC, a_desc}, {DNNL_ARG_WEIGHTS, b_desc}, {DNNL_ARG_BIAS, bias_desc}, {DNNL_ARG_DST, c_desc}});
@@ -105,11 +102,9 @@ onednn::Plan make_weight_gradient_plan(const GemmArgs& args, const Matrix& a, co
   const memory::desc x({b.rows, b.columns}, type, memory::format_tag::ab);
   const memory::desc dw(weight_shape, memory::data_type::f32, memory::format_tag::ab);
   const memory::desc weight(weight_shape, type, memory::format_tag::any);
-  const inner_product_forward::primitive_desc forward(
-      inner_product_forward::desc(dnnl::prop_kind::forward_training, x, weight, dy), onednn::attributes(),
-      onednn::engine());
-  const inner_product_backward_weights::primitive_desc chosen(inner_product_backward_weights::desc(x, dw, dy),
-                                                              onednn::attributes(), onednn::engine(), forward);
+  const auto forward =
+      onednn::describe<inner_product_forward>(onednn::attributes(), dnnl::prop_kind::forward_training, x, weight, dy);
+  const auto chosen = onednn::describe_backward<inner_product_backward_weights>(forward, x, dw, dy);
   return onednn::Plan(
       inner_product_backward_weights(chosen), chosen.scratchpad_desc(),
       {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_SRC, x}, {DNNL_ARG_BIAS, memory::desc()}, {DNNL_ARG_DIFF_WEIGHTS, dw}});

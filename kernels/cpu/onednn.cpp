@@ -46,19 +46,26 @@ bool has_bf16() {
 
 void append(dnnl::post_ops& operations, Activation activation) {
   using dnnl::algorithm;
+  const auto eltwise = [&](algorithm kind, float alpha) {
+#if DNNL_VERSION_MAJOR >= 3
+    operations.append_eltwise(kind, alpha, 0);
+#else
+    operations.append_eltwise(1.0f, kind, alpha, 0);
+#endif
+  };
   switch (activation) {
     case Activation::none:
       return;
     case Activation::gelu_tanh:
-      return operations.append_eltwise(1.0f, algorithm::eltwise_gelu_tanh, 0, 0);
+      return eltwise(algorithm::eltwise_gelu_tanh, 0);
     case Activation::gelu:
-      return operations.append_eltwise(1.0f, algorithm::eltwise_gelu_erf, 0, 0);
+      return eltwise(algorithm::eltwise_gelu_erf, 0);
     case Activation::quick_gelu:
-      return operations.append_eltwise(1.0f, algorithm::eltwise_swish, 1.702f, 0);
+      return eltwise(algorithm::eltwise_swish, 1.702f);
     case Activation::silu:
-      return operations.append_eltwise(1.0f, algorithm::eltwise_swish, 1.0f, 0);
+      return eltwise(algorithm::eltwise_swish, 1);
     case Activation::relu:
-      return operations.append_eltwise(1.0f, algorithm::eltwise_relu, 0, 0);
+      return eltwise(algorithm::eltwise_relu, 0);
   }
 }
 

@@ -12,7 +12,7 @@
 #include "kernels/gemm.h"
 #include "kernels/view.h"
 
-// What gemm.cpp and conv.cpp share of oneDNN 2.6.
+// What gemm.cpp and conv.cpp share of oneDNN, and the only place that knows how its versions 2 and 3 differ.
 namespace baton::kernels::cpu::onednn {
 
 const dnnl::engine& engine();
@@ -27,6 +27,27 @@ void append(dnnl::post_ops& operations, Activation activation);
 
 // Attributes with the scratchpad owned by the caller, as Plan needs it.
 dnnl::primitive_attr attributes(const dnnl::post_ops& operations = {});
+
+// The primitive descriptor of an operation, given the arguments of its constructor between engine and attributes in
+// oneDNN 3. Version 2 has them in a struct `desc` of each primitive.
+template <typename Primitive, typename... Arguments>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attributes, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), arguments..., attributes};
+#else
+  return {typename Primitive::desc(arguments...), attributes, engine()};
+#endif
+}
+
+// The same of a backward operation, which also asks for the forward one that it belongs to.
+template <typename Primitive, typename Forward, typename... Arguments>
+typename Primitive::primitive_desc describe_backward(const Forward& forward, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), arguments..., forward, attributes()};
+#else
+  return {typename Primitive::desc(arguments...), attributes(), engine(), forward};
+#endif
+}
 
 // Memory that a thread keeps for its next calls, 64-byte aligned; grows, never shrinks. `slot` tells apart buffers that
 // live at once.
