@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/core/version.h"
 #include "engine/io/png.h"
 
 namespace baton {
@@ -57,9 +58,9 @@ std::string parameters_line(const PictureInfo& info) {
   if (!c.negative.empty()) text += "Negative prompt: " + c.negative + "\n";
   return text + fmt::format(
                     "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model hash: {}, Model: {}, Experts: "
-                    "{}, Version: baton",
+                    "{}, Version: baton {}",
                     c.steps ? c.steps : std::ssize(c.sigmas), c.sampler, fmt::join(c.guidance, "/"), c.seed, c.size,
-                    info.model_hash.substr(0, 10), info.model_name, fmt::join(info.steps_per_expert, "/"));
+                    info.model_hash.substr(0, 10), info.model_name, fmt::join(info.steps_per_expert, "/"), version());
 }
 
 }  // namespace
@@ -72,7 +73,7 @@ void write_picture(const Path& path, const Tensor& picture, const PictureInfo& i
                   {"model_name", info.model_name},
                   {"model_hash", info.model_hash},
                   {"steps_per_expert", info.steps_per_expert},
-                  {"version", BATON_VERSION}};
+                  {"version", version()}};
   write_png(path, to_image(picture), {{"parameters", parameters_line(info)}, {"baton", json.dump()}});
 }
 

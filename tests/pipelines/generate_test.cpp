@@ -4,7 +4,9 @@
 
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
+#include "engine/core/version.h"
 #include "engine/io/image.h"
+#include "engine/io/png.h"
 #include "engine/io/tensor_store.h"
 #include "pipelines/draw_plan.h"
 #include "pipelines/picture_file.h"
@@ -93,6 +95,8 @@ TEST_F(GenerateTest, StoredSettingsDrawTheSamePicture) {
   ASSERT_EQ(run(again), exit_done);
   EXPECT_EQ(read_image(out_ / "first.png").pixels, read_image(out_ / "again.png").pixels);
   EXPECT_EQ(again.negative, first.negative);
+  const std::string line = read_png_texts(out_ / "first.png").at("parameters");
+  EXPECT_TRUE(line.ends_with(fmt::format(", Version: baton {}", version()))) << line;
 }
 
 TEST_F(GenerateTest, LatentsDecodeToTheSamePicture) {

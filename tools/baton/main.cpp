@@ -8,6 +8,7 @@
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/version.h"
 #include "engine/io/nearest.h"
 #include "engine/io/utf8.h"
 #include "pipelines/dataset.h"
@@ -216,7 +217,7 @@ std::string explain(const CLI::App& program, const CLI::ParseError& error) {
 int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
-  program.set_version_flag("--version", std::string("baton ") + BATON_VERSION);
+  program.set_version_flag("--version", fmt::format("baton {}", version()));
   std::vector<Command> commands{add_generate(program), add_train(program),   add_evaluate(program),
                                 add_dataset(program),  add_inspect(program), add_plan(program)};
   for (const Command& command : commands) command.app->allow_extras(false);
