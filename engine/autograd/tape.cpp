@@ -29,9 +29,9 @@ bool is_broadcast(const Tensor& t) {
 }
 
 // Nodes still to run, latest first. Running in recording order makes sums of gradients repeatable.
-using Pending = std::map<uint64_t, std::shared_ptr<GradNode>, std::greater<>>;
+using Queue = std::map<uint64_t, std::shared_ptr<GradNode>, std::greater<>>;
 
-void schedule(const GradSlot& slot, Pending& pending) {
+void schedule(const GradSlot& slot, Queue& pending) {
   if (slot.creator) pending.emplace(slot.creator->sequence, slot.creator);
 }
 
@@ -69,7 +69,7 @@ Uses count_uses(std::span<const Tensor> outputs) {
   return uses;
 }
 
-void run(GradNode& node, Pending& pending, Uses& uses) {
+void run(GradNode& node, Queue& pending, Uses& uses) {
   check(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass",
         node.name);
   const std::vector<Tensor> gradients = node.rule(take_output_gradients(node));
@@ -143,7 +143,7 @@ void backward(const Tensor& output, const Tensor& gradient) {
 
 void backward(std::span<const Tensor> outputs, std::span<const Tensor> gradients) {
   NoGrad off;
-  Pending pending;
+  Queue pending;
   Uses uses = count_uses(outputs);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!gradients[i] || !outputs[i].requires_grad()) continue;

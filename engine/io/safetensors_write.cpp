@@ -11,9 +11,9 @@ namespace baton {
 namespace {
 
 using Metadata = std::map<std::string, std::string>;
-using Shard = std::vector<const std::pair<std::string, Tensor>*>;
+using FileContents = std::vector<const std::pair<std::string, Tensor>*>;
 
-void write_one(const Path& path, const Shard& shard, const Metadata& metadata) {
+void write_one(const Path& path, const FileContents& shard, const Metadata& metadata) {
   std::map<std::string_view, const Tensor*> tensors;
   std::vector<TensorEntry> entries;
   for (const auto* named : shard) {
@@ -29,9 +29,9 @@ void write_one(const Path& path, const Shard& shard, const Metadata& metadata) {
 }
 
 // Fills shards in the given order. What the header will need is bounded from above, so that no file exceeds the limit.
-std::vector<Shard> split(const NamedTensors& tensors, const Metadata& metadata, int64_t max_bytes) {
+std::vector<FileContents> split(const NamedTensors& tensors, const Metadata& metadata, int64_t max_bytes) {
   const int64_t fixed = 64 + static_cast<int64_t>(Json(metadata).dump().size());
-  std::vector<Shard> shards(1);
+  std::vector<FileContents> shards(1);
   int64_t used = fixed;
   for (const auto& named : tensors) {
     const int64_t numbers = 20 * (named.second.rank() + 2), words = 64;
@@ -63,7 +63,7 @@ void write_safetensors(const Path& path, const NamedTensors& tensors, Metadata m
   check(path.extension() == ".safetensors", "{}: the name must end in .safetensors", path.string());
   check_tensors(path, tensors);
   metadata.emplace("format", "pt");
-  const std::vector<Shard> shards = split(tensors, metadata, max_shard_bytes);
+  const std::vector<FileContents> shards = split(tensors, metadata, max_shard_bytes);
   if (shards.size() == 1) return write_one(path, shards[0], metadata);
 
   int64_t total = 0;
