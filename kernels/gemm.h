@@ -8,7 +8,7 @@ namespace baton::kernels {
 // sigmoid(1.702 x), silu: x sigmoid(x).
 enum class Activation : uint8_t { none, gelu_tanh, gelu, quick_gelu, silu, relu };
 
-// c = activation(a b + bias + (accumulate ? c : 0)), sums in f32.
+// c = activation(a b + bias), sums in f32.
 // a [M, K], b [K, N], c [M, N], bias [N] (or absent); or all three with one batch dimension in front, where a batch of
 // 1 in a or b serves every item. a and b are both f32 or both bf16; c and bias f32 or bf16. K = 0 only without bias. Of
 // the last two strides of a and b one is 1 and the other at least the size it steps over: a transposed matrix is a View
@@ -16,7 +16,6 @@ enum class Activation : uint8_t { none, gelu_tanh, gelu, quick_gelu, silu, relu 
 struct GemmArgs {
   View a, b, bias, c;
   Activation activation = Activation::none;
-  bool accumulate = false;
   bool b_is_packed =
       false;  // b.data was written by pack_b() with the shape and dtype of b; its strides are ignored. No batch then
 };

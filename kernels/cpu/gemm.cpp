@@ -56,7 +56,6 @@ memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
 onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
   const bool batched = args.c.rank == 3;
   dnnl::post_ops operations;
-  if (args.accumulate) operations.append_sum(1.0f);
   onednn::append(operations, args.activation);
 
   const memory::desc a_desc = a.desc(args.a.dtype, batched), c_desc = c.desc(args.c.dtype, batched);
@@ -77,7 +76,6 @@ onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, c
 // A sum over nothing: the weight's gradient where there are no rows.
 void set_to_zero(const GemmArgs& args, const Matrix& c) {
   if (args.bias) throw std::logic_error("gemm: a bias added to a product over no columns");
-  if (args.accumulate) return;
   for (int64_t i = 0; i < c.batch; ++i)
     for (int64_t row = 0; row < c.rows; ++row)
       std::memset(static_cast<char*>(args.c.data) + (i * c.batch_step + row * c.row_step) * size_of(args.c.dtype), 0,
@@ -87,7 +85,7 @@ void set_to_zero(const GemmArgs& args, const Matrix& c) {
 // The gradient of a linear layer's weight, dW [N, K] = dY^T X, all without gaps: oneDNN's inner product does it some 5
 // % faster than its general product.
 bool is_weight_gradient(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
-  const bool plain = args.c.rank == 2 && args.c.dtype == DType::f32 && !args.bias && !args.accumulate &&
+  const bool plain = args.c.rank == 2 && args.c.dtype == DType::f32 && !args.bias &&
                      args.activation == Activation::none && !args.b_is_packed;
   return plain && a.row_step == 1 && a.column_step == a.rows && b.column_step == 1 && b.row_step == b.columns &&
          c.row_step == c.columns;
@@ -119,10 +117,7 @@ void gemm_widened(const GemmArgs& args) {
   else
     wide.b = onednn::widened(args.b, onednn::first_free_slot + 1);
   if (args.bias) wide.bias = onednn::widened(args.bias, onednn::first_free_slot + 2);
-  if (args.c.dtype == DType::bf16) {
-    constexpr int slot = onednn::first_free_slot + 3;
-    wide.c = args.accumulate ? onednn::widened(args.c, slot) : onednn::scratch_like(args.c, DType::f32, slot);
-  }
+  if (args.c.dtype == DType::bf16) wide.c = onednn::scratch_like(args.c, DType::f32, onednn::first_free_slot + 3);
   gemm(wide);
   if (args.c.dtype == DType::bf16) copy({wide.c, args.c});
 }
@@ -141,7 +136,7 @@ void gemm(const GemmArgs& args) {
   const GemmKey key{{args.c.rank, a.batch, b.batch, c.batch, c.rows, c.columns, a.columns, a.batch_step, a.row_step,
                      a.column_step, b.batch_step, b.row_step, b.column_step, c.batch_step, c.row_step,
                      code(args.a.dtype), code(args.c.dtype), args.bias ? code(args.bias.dtype) : -1,
-                     static_cast<int64_t>(args.activation) * 4 + args.accumulate * 2 + args.b_is_packed}};
+                     static_cast<int64_t>(args.activation) * 2 + args.b_is_packed}};
   thread_local onednn::PlanCache<19> plans;
   const auto make = [&] {
     return is_weight_gradient(args, a, b, c) ? make_weight_gradient_plan(args, a, b) : make_plan(args, a, b, c);

@@ -53,7 +53,7 @@ void expect_close(const View& got, const std::vector<double>& wanted, const char
     ASSERT_FALSE(std::isnan(error)) << what << " element " << i;
     worst = std::max(worst, error);
   }
-  EXPECT_LE(worst, 3e-6 * largest) << what;
+  EXPECT_LE(worst, 5e-6 * largest) << what;  // compilers contract differently
 }
 
 reference::Attention make_reference(const Case& c) {
