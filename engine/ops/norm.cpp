@@ -22,7 +22,7 @@ struct Options {
 
 bool storable(const Tensor& t) { return t.dtype() == DType::f32 || t.dtype() == DType::bf16; }
 
-void check_input(const char* op, const Tensor& x) {
+void check_normed(const char* op, const Tensor& x) {
   check(x.defined() && x.rank() >= 1 && x.dim(-1) > 0 && storable(x), "{}: x must be f32 or bf16 [..., D]", op);
 }
 
@@ -33,7 +33,7 @@ void check_columns(const char* op, const Tensor& columns, const Tensor& x, const
 }
 
 // x seen as [B, T, D] with a contiguous last dimension, without a copy where the strides allow it.
-Tensor as_rows(const Tensor& x) {
+Tensor as_batched_rows(const Tensor& x) {
   const int64_t d = x.dim(-1);
   if (x.rank() == 3 && x.stride()[2] == 1) return x;
   if (x.rank() == 2 && x.stride()[1] == 1) return x.alias({1, x.dim(0), d}, {0, x.stride()[0], 1});
@@ -48,7 +48,8 @@ Tensor unit_stride(const Tensor& columns) {
 
 Tensor normalise(const Options& o, const Tensor& x, const Tensor& scale, const Tensor& shift,
                  std::optional<DType> out) {
-  const Tensor rows = as_rows(x).detach(), columns = unit_stride(scale).detach(), offsets = unit_stride(shift).detach();
+  const Tensor rows = as_batched_rows(x).detach(), columns = unit_stride(scale).detach(),
+               offsets = unit_stride(shift).detach();
   const Tensor y = Tensor::empty(x.shape(), out.value_or(x.dtype()));
   check(storable(y), "{}: a result of {} is not supported, f32 or bf16 is needed", o.op, name(y.dtype()));
   const bool wanted = wants_grad({&x, &scale, &shift});
@@ -75,22 +76,22 @@ Tensor normalise(const Options& o, const Tensor& x, const Tensor& scale, const T
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, std::optional<DType> out) {
-  check_input("layer_norm", x);
+  check_normed("layer_norm", x);
   check_columns("layer_norm", weight, x, {x.dim(-1)});
   check_columns("layer_norm", bias, x, {x.dim(-1)});
   return normalise({"layer_norm", Norm::layer, eps}, x, weight, bias, out);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, std::optional<DType> out) {
-  check_input("rms_norm", x);
+  check_normed("rms_norm", x);
   check_columns("rms_norm", weight, x, {x.dim(-1)});
   return normalise({"rms_norm", Norm::rms, eps}, x, weight, {}, out);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::function<void(const Tensor&)>& average) {
-  check_input("rms_norm", x);
+  check_normed("rms_norm", x);
   check_columns("rms_norm", weight, x, {x.dim(-1)});
-  const Tensor rows = as_rows(x).detach(), columns = unit_stride(weight).detach(),
+  const Tensor rows = as_batched_rows(x).detach(), columns = unit_stride(weight).detach(),
                y = Tensor::empty(x.shape(), x.dtype());
   const Tensor rstd = Tensor::empty({x.numel() / x.dim(-1)});
   const std::span<float> means(rstd.data<float>(), rstd.numel());
@@ -127,7 +128,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::fun
 }
 
 Tensor modulated_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps, std::optional<DType> out) {
-  check_input("modulated_norm", x);
+  check_normed("modulated_norm", x);
   check(x.rank() == 3 && scale.defined() && shift.defined(),
         "modulated_norm: x {}, expected [B, T, D] with a scale and a shift", x.shape());
   check_columns("modulated_norm", scale, x, {x.dim(0), x.dim(2)});
@@ -136,7 +137,7 @@ Tensor modulated_norm(const Tensor& x, const Tensor& scale, const Tensor& shift,
 }
 
 Tensor l2_norm(const Tensor& x, const Tensor& weight, bool silu, std::optional<DType> out) {
-  check_input("l2_norm", x);
+  check_normed("l2_norm", x);
   check_columns("l2_norm", weight, x, {x.dim(-1)});
   return normalise({"l2_norm", Norm::l2, 1e-12f, 0, silu}, x, weight, {}, out);
 }

@@ -10,13 +10,13 @@
 namespace baton {
 namespace {
 
-void check_input(const char* op, const Tensor& x) {
+void check_floats(const char* op, const Tensor& x) {
   check(x.defined() && (x.dtype() == DType::f32 || x.dtype() == DType::bf16), "{}: f32 or bf16 is needed", op);
 }
 
 // scale * sum over the dimensions where `kept` (of x's rank) is 1 and x is not, in the shape `out`.
 Tensor scaled_sum(const char* op, const Tensor& x, const Shape& kept, const Shape& out, float scale) {
-  check_input(op, x);
+  check_floats(op, x);
   const Tensor sums = Tensor::empty(kept);
   kernels::cpu::sum_to({x.view(), sums.view(), false, scale});
   const Tensor y = sums.alias(out);
@@ -56,8 +56,8 @@ Tensor mean_dim(const Tensor& x, int dim) {
 }
 
 Tensor squared_error_per_item(const Tensor& x, const Tensor& target) {
-  check_input("squared_error_per_item", x);
-  check_input("squared_error_per_item", target);
+  check_floats("squared_error_per_item", x);
+  check_floats("squared_error_per_item", target);
   check(x.rank() >= 1 && x.shape() == target.shape(), "squared_error_per_item: {} against {}", x.shape(),
         target.shape());
   const Tensor a = by_item(x).detach(), b = by_item(target).detach(), out = Tensor::empty({x.dim(0)});
@@ -74,7 +74,7 @@ Tensor squared_error_per_item(const Tensor& x, const Tensor& target) {
 }
 
 bool all_finite(const Tensor& x) {
-  check_input("all_finite", x);
+  check_floats("all_finite", x);
   const NoGrad off;
   return kernels::cpu::all_finite(contiguous(x).view());
 }
