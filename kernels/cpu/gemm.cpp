@@ -122,10 +122,31 @@ void gemm_widened(const GemmArgs& args) {
   if (args.c.dtype == DType::bf16) copy({wide.c, args.c});
 }
 
+bool is_vector_with_gaps(const View& view) {
+  const int64_t rows = view.shape[view.rank - 2], columns = view.shape[view.rank - 1];
+  const int64_t row_step = view.stride[view.rank - 2], column_step = view.stride[view.rank - 1];
+  return (rows == 1 && columns > 1 && column_step != 1) || (columns == 1 && rows > 1 && row_step != 1);
+}
+
+// The product with copies of the vectors that have gaps.
+void gemm_dense(const GemmArgs& args) {
+  constexpr int slot = onednn::first_free_slot + 4;
+  const auto dense = [](const View& view, int at) { return onednn::scratch_like(view, view.dtype, at); };
+  GemmArgs without_gaps = args;
+  if (is_vector_with_gaps(args.a)) copy({args.a, without_gaps.a = dense(args.a, slot)});
+  if (!args.b_is_packed && is_vector_with_gaps(args.b)) copy({args.b, without_gaps.b = dense(args.b, slot + 1)});
+  if (is_vector_with_gaps(args.c)) without_gaps.c = dense(args.c, slot + 2);
+  gemm(without_gaps);
+  if (is_vector_with_gaps(args.c)) copy({without_gaps.c, args.c});
+}
+
 }  // namespace
 
 void gemm(const GemmArgs& args) {
   if (args.c.numel() == 0) return;
+  if (onednn::vectors_must_be_dense && (is_vector_with_gaps(args.a) || is_vector_with_gaps(args.c) ||
+                                        (!args.b_is_packed && is_vector_with_gaps(args.b))))
+    return gemm_dense(args);
   const bool any_bf16 =
       args.a.dtype == DType::bf16 || args.c.dtype == DType::bf16 || (args.bias && args.bias.dtype == DType::bf16);
   if (any_bf16 && !onednn::has_bf16()) return gemm_widened(args);

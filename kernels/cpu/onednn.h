@@ -49,12 +49,15 @@ typename Primitive::primitive_desc describe_backward(const Forward& forward, con
 #endif
 }
 
+// Products of version 3.7 take a matrix of one row or one column for a vector without gaps, whatever its strides are.
+constexpr bool vectors_must_be_dense = DNNL_VERSION_MAJOR >= 3;
+
 // Memory that a thread keeps for its next calls, 64-byte aligned; grows, never shrinks. `slot` tells apart buffers that
 // live at once.
 void* scratch(int slot, int64_t bytes);
 constexpr int scratchpad_slot = 0;  // used by Plan::run
 constexpr int first_free_slot = 1;
-constexpr int scratch_slots = 6;
+constexpr int scratch_slots = 9;
 
 // A view of the same shape and order of dimensions in memory, without gaps, in scratch memory.
 View scratch_like(const View& view, DType dtype, int slot);
