@@ -97,12 +97,13 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   const std::vector<bool> wanted{q.requires_grad(), k.requires_grad(), v.requires_grad(), options.bias.requires_grad()};
   record("attention", {out}, inputs,
          [in, kept, wanted, forward = AttentionPart{out.detach(), lse}](std::span<const Tensor> grad_outputs) {
-           const Tensor& q = kept[0];
-           const Shape of_keys{q.dim(0), kept[1].dim(1), q.dim(2), q.dim(3)};
+           const Shape of_queries = kept[0].shape();
+           const Shape of_keys{of_queries[0], kept[1].dim(1), of_queries[2], of_queries[3]};
+           const DType dtype = kept[0].dtype();
            std::vector<Tensor> grads(4);
-           if (wanted[0]) grads[0] = Tensor::empty(q.shape(), q.dtype());
-           if (wanted[1]) grads[1] = Tensor::empty(of_keys, q.dtype());
-           if (wanted[2]) grads[2] = Tensor::empty(of_keys, q.dtype());
+           if (wanted[0]) grads[0] = Tensor::empty(of_queries, dtype);
+           if (wanted[1]) grads[1] = Tensor::empty(of_keys, dtype);
+           if (wanted[2]) grads[2] = Tensor::empty(of_keys, dtype);
            if (wanted[3]) grads[3] = Tensor::zeros(kept[3].shape());
            run_backward(in, forward, with_contiguous_heads(grad_outputs[0]), grads);
            return grads;

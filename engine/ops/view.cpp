@@ -153,10 +153,10 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
   if (wants_grad(parts)) {
     record("concat", {y}, parts, [sizes, dim](std::span<const Tensor> dy) {
       std::vector<Tensor> gradients;
-      int64_t start = 0;
+      int64_t at = 0;
       for (int64_t size : sizes) {
-        gradients.push_back(window(dy[0], dim, start, size));
-        start += size;
+        gradients.push_back(window(dy[0], dim, at, size));
+        at += size;
       }
       return gradients;
     });
@@ -184,9 +184,9 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
                                           [](const Tensor& g) { return g && g.dtype() == DType::f32; });
              const DType dtype = f32 ? DType::f32 : DType::bf16;
              const Tensor dx = all ? Tensor::empty(shape, dtype) : Tensor::zeros(shape, dtype);
-             int64_t start = 0;
-             for (size_t i = 0; i < sizes.size(); start += sizes[i++])
-               if (gradients[i]) copy_into(gradients[i], window(dx, dim, start, sizes[i]));
+             int64_t at = 0;
+             for (size_t i = 0; i < sizes.size(); at += sizes[i++])
+               if (gradients[i]) copy_into(gradients[i], window(dx, dim, at, sizes[i]));
              return {dx};
            });
   }
