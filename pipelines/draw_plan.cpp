@@ -26,10 +26,10 @@ void choose_size(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory
   check(plan.width % multiple == 0 && plan.height % multiple == 0,
         "size {}: this model draws multiples of {} pixels; the nearest size is {}x{}", config.size, multiple,
         nearest(plan.width), nearest(plan.height));
-  const WanTransformerConfig& t = model.expert_configs()[0];
-  const int64_t factor = model.vae_config().scale_factor_spatial;
-  const int64_t most =
-      std::min(most_pixels_a_side, t.rope_max_seq_len * factor * std::min(t.patch_size[1], t.patch_size[2]));
+  int64_t most = most_pixels_a_side;
+  for (const WanTransformerConfig& t : model.expert_configs())
+    most = std::min(most, t.rope_max_seq_len * model.vae_config().scale_factor_spatial *
+                              std::min(t.patch_size[1], t.patch_size[2]));
   check(plan.width <= most && plan.height <= most, "size {}: at most {} pixels a side", config.size, most);
 }
 

@@ -10,6 +10,7 @@
 #include "engine/core/log.h"
 #include "engine/io/model_config.h"
 #include "engine/io/stored_parameters.h"
+#include "engine/models/input_sizes.h"
 #include "engine/parallel/region.h"
 #include "engine/train/validation.h"
 #include "pipelines/evaluate_autoencoder.h"
@@ -152,6 +153,10 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
   }
   const int64_t size = config.size > 0 ? config.size : models[0].size;
   check(size > 0, "evaluate: {} does not say the size of its pictures; give --size", config.models[0]);
+  const WanVaeConfig vae = read_wan_vae_config(models[0].vae / "config.json");
+  check_picture_size(size, vae, models[0].vae);
+  const int64_t side = size / vae.scale_factor_spatial;
+  for (const EvaluatedModel& model : models) check_latents(model.experts[0]->config(), {vae.z_dim, 1, side, side});
   const ProgressMode shown = ranks.rank() == 0 ? runtime.progress : ProgressMode::none;
   const EncodedPictures pictures = encode_pictures(config, models[0].vae, size, ranks, shown);
 

@@ -8,6 +8,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/pipeline_directory.h"
+#include "engine/models/input_sizes.h"
 #include "engine/train/vae_report.h"
 #include "pipelines/training_data.h"
 
@@ -36,6 +37,7 @@ int evaluate_autoencoders(const EvaluateConfig& config, const Runtime& runtime) 
   Json results = Json::array();
   for (const std::string& folder : config.models) {
     const auto vae = load_vae(autoencoder_of(folder));
+    check_picture_size(source.data.size, vae->config(), folder);
     Progress progress(runtime.progress, folder, items);
     const VaeReport report = report_vae(*vae, pictures, items, [&](int64_t done) { progress.update(done); });
     const double mean = std::reduce(report.psnr_each.begin(), report.psnr_each.end()) / static_cast<double>(items);

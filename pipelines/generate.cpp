@@ -59,7 +59,7 @@ Tensor read_latents(const Path& path, const PipelineDirectory& model) {
   check(store.contains("latents"), "{}: there is no tensor 'latents'", path.string());
   const Tensor latents = store.get("latents");
   check(latents.dtype() == DType::f32 && latents.rank() == 5 && latents.dim(1) == model.vae_config().z_dim &&
-            latents.dim(2) == 1,
+            latents.dim(2) == 1 && latents.numel() > 0,
         "{}: latents are {} {}, expected f32 [B, {}, 1, h, w]", path.string(), name(latents.dtype()), latents.shape(),
         model.vae_config().z_dim);
   return latents;

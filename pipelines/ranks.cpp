@@ -11,6 +11,7 @@
 #include "engine/core/log.h"
 #include "engine/io/file.h"
 #include "engine/parallel/region.h"
+#include "pipelines/failure.h"
 
 namespace baton {
 namespace {
@@ -69,13 +70,13 @@ std::string describe(const Mesh& mesh, const ParallelConfig& config) {
 
 // The error of one rank, said once: the others would wait for it, so all processes end. Where all fail alike the first
 // one says it.
-[[noreturn]] void give_up(MpiSession& session, const char* what, int code) {
+[[noreturn]] void give_up(MpiSession& session, const Failure& failure) {
   for (int wait = 0; wait < 50 && session.world().rank() > 0; ++wait) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     beat();
   }
-  spdlog::error("rank {}: {}", session.world().rank(), what);
-  session.abort(code);
+  spdlog::error("rank {}: {}", session.world().rank(), failure.message);
+  session.abort(failure.exit_code);
 }
 
 bool on_processes(ParallelConfig config, int threads, std::span<const double> loads, const FindTerms& terms,
@@ -95,10 +96,8 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
                     loads_of_groups(loads, spec.size(Axis::ep)));
     spdlog::info("{} processes as {}, {} CPU threads each", world.size(), describe(mesh, config), threads);
     run_role(world, mesh, config, roles);
-  } catch (const InputError& error) {
-    give_up(session, error.what(), exit_bad_input);
   } catch (const std::exception& error) {
-    give_up(session, error.what(), exit_failed);
+    give_up(session, describe_failure(error));
   }
   world.barrier();
   return world.rank() == 0;

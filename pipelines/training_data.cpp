@@ -10,6 +10,7 @@
 #include "engine/data/prompt.h"
 #include "engine/io/model_config.h"
 #include "engine/io/stored_parameters.h"
+#include "engine/models/input_sizes.h"
 
 namespace baton {
 namespace {
@@ -52,8 +53,11 @@ std::unique_ptr<WanVae> load_vae(const Path& folder) {
 }
 
 void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer) {
-  const int64_t channels = read_wan_vae_config(Path(config.denoiser.vae) / "config.json").z_dim;
-  config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = channels;
+  const WanVaeConfig vae = read_wan_vae_config(Path(config.denoiser.vae) / "config.json");
+  check_picture_size(config.data.size, vae, config.denoiser.vae);
+  config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = vae.z_dim;
+  const int64_t side = config.data.size / vae.scale_factor_spatial;
+  check_latents(config.denoiser.transformer, {vae.z_dim, 1, side, side});
   int64_t& vocabulary = config.denoiser.text_encoder.vocab_size;
   if (config.denoiser.start.empty()) vocabulary = tokenizer.size();
   check(tokenizer.size() <= vocabulary,

@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "kernels/accumulate.h"
 
 namespace baton {
@@ -70,12 +70,12 @@ Uses count_uses(std::span<const Tensor> outputs) {
 }
 
 void run(GradNode& node, Queue& pending, Uses& uses) {
-  check(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass",
-        node.name);
+  require(static_cast<bool>(node.rule), "backward: the graph of {} was already freed by an earlier backward pass",
+          node.name);
   const std::vector<Tensor> gradients = node.rule(take_output_gradients(node));
   node.rule = nullptr;  // frees what it had saved
-  check(gradients.size() == node.inputs.size(), "backward of {}: {} gradients for {} inputs", node.name,
-        gradients.size(), node.inputs.size());
+  require(gradients.size() == node.inputs.size(), "backward of {}: {} gradients for {} inputs", node.name,
+          gradients.size(), node.inputs.size());
   for (size_t i = 0; i < gradients.size(); ++i) {
     const auto& slot = node.inputs[i];
     if (!slot) continue;
@@ -136,7 +136,7 @@ void record(const char* name, std::vector<Tensor> outputs, std::span<const Tenso
 }
 
 void backward(const Tensor& output, const Tensor& gradient) {
-  check(output.requires_grad(), "backward: the output does not depend on anything that requires a gradient");
+  require(output.requires_grad(), "backward: the output does not depend on anything that requires a gradient");
   const Tensor seed = gradient ? gradient : Tensor::full(output.shape(), 1.0f);
   backward(std::span(&output, 1), std::span(&seed, 1));
 }
@@ -147,8 +147,8 @@ void backward(std::span<const Tensor> outputs, std::span<const Tensor> gradients
   Uses uses = count_uses(outputs);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!gradients[i] || !outputs[i].requires_grad()) continue;
-    check(gradients[i].shape() == outputs[i].shape(), "backward: gradient {} for an output {}", gradients[i].shape(),
-          outputs[i].shape());
+    require(gradients[i].shape() == outputs[i].shape(), "backward: gradient {} for an output {}", gradients[i].shape(),
+            outputs[i].shape());
     outputs[i].slot()->accumulate(gradients[i]);
     schedule(*outputs[i].slot(), pending);
   }

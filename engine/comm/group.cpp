@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -13,13 +14,13 @@ namespace {
 int64_t sum(Counts counts) { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
 
 void check_counts(const char* what, const std::string& group, Counts counts, int ranks, int64_t total) {
-  check(std::ssize(counts) == ranks && sum(counts) == total &&
-            std::ranges::all_of(counts, [](int64_t n) { return n >= 0; }),
-        "{} in group {} of {}: counts [{}] for {} values", what, group, ranks, fmt::join(counts, ", "), total);
+  require(std::ssize(counts) == ranks && sum(counts) == total &&
+              std::ranges::all_of(counts, [](int64_t n) { return n >= 0; }),
+          "{} in group {} of {}: counts [{}] for {} values", what, group, ranks, fmt::join(counts, ", "), total);
 }
 
 void check_dtype(const char* what, DType a, DType b) {
-  check(a == b, "{}: {} and {} values", what, baton::name(a), baton::name(b));
+  require(a == b, "{}: {} and {} values", what, baton::name(a), baton::name(b));
 }
 
 void copy(ConstValues from, Values to) {
@@ -41,7 +42,7 @@ class Alone : public Group {
 }  // namespace
 
 Values values(const Tensor& x) {
-  check(x.is_contiguous(), "values: a tensor of shape {} and strides {} is not contiguous", x.shape(), x.stride());
+  require(x.is_contiguous(), "values: a tensor of shape {} and strides {} is not contiguous", x.shape(), x.stride());
   return {x.raw(), x.numel(), x.dtype()};
 }
 
@@ -88,8 +89,8 @@ Pending Group::all_reduce(Values data, Reduction reduction) {
 Pending Group::all_gather(ConstValues mine, Values all, Counts counts) {
   check_counts("all-gather", name_, counts, size_, all.count);
   check_dtype("all-gather", mine.dtype, all.dtype);
-  check(counts[rank_] == mine.count, "all-gather in group {}: {} values of rank {}, counts say {}", name_, mine.count,
-        rank_, counts[rank_]);
+  require(counts[rank_] == mine.count, "all-gather in group {}: {} values of rank {}, counts say {}", name_, mine.count,
+          rank_, counts[rank_]);
   if (size_ == 1) return copy(mine, all), Pending();
   count("all-gather", static_cast<double>(mine.bytes()) * (size_ - 1));
   return start({.kind = Kind::all_gather, .out = mine, .in = all, .receive_counts = {counts.begin(), counts.end()}});
@@ -98,8 +99,8 @@ Pending Group::all_gather(ConstValues mine, Values all, Counts counts) {
 Pending Group::reduce_scatter(ConstValues all, Values mine, Counts counts) {
   check_counts("reduce-scatter", name_, counts, size_, all.count);
   check_dtype("reduce-scatter", mine.dtype, all.dtype);
-  check(counts[rank_] == mine.count, "reduce-scatter in group {}: {} values of rank {}, counts say {}", name_,
-        mine.count, rank_, counts[rank_]);
+  require(counts[rank_] == mine.count, "reduce-scatter in group {}: {} values of rank {}, counts say {}", name_,
+          mine.count, rank_, counts[rank_]);
   if (size_ == 1) return copy(all, mine), Pending();
   count("reduce-scatter", static_cast<double>(all.bytes() - mine.bytes()));
   return start({.kind = Kind::reduce_scatter, .out = all, .in = mine, .send_counts = {counts.begin(), counts.end()}});
@@ -143,21 +144,21 @@ std::vector<std::string> from_all(const std::string& mine, Group& group) {
 }
 
 Pending Group::broadcast(Values data, int root) {
-  check(root >= 0 && root < size_, "broadcast in group {} of {}: there is no rank {}", name_, size_, root);
+  require(root >= 0 && root < size_, "broadcast in group {} of {}: there is no rank {}", name_, size_, root);
   if (size_ == 1) return {};
   count("broadcast", rank_ == root ? static_cast<double>(data.bytes()) * (size_ - 1) : 0);
   return start({.kind = Kind::broadcast, .out = data, .in = data, .root = root});
 }
 
 Pending Group::send(ConstValues data, int to) {
-  check(to >= 0 && to < size_ && to != rank_, "send in group {} of {}: from rank {} to {}", name_, size_, rank_, to);
+  require(to >= 0 && to < size_ && to != rank_, "send in group {} of {}: from rank {} to {}", name_, size_, rank_, to);
   count("send", static_cast<double>(data.bytes()));
   return start_send(data, to);
 }
 
 Pending Group::receive(Values data, int from) {
-  check(from >= 0 && from < size_ && from != rank_, "receive in group {} of {}: rank {} from {}", name_, size_, rank_,
-        from);
+  require(from >= 0 && from < size_ && from != rank_, "receive in group {} of {}: rank {} from {}", name_, size_, rank_,
+          from);
   return start_receive(data, from);
 }
 

@@ -11,6 +11,7 @@
 #include "engine/comm/reduce.h"
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/require.h"
 #include "kernels/machine.h"
 
 namespace baton {
@@ -236,7 +237,7 @@ struct Run {
 }  // namespace
 
 void run_ranks(int ranks, const LocalOptions& options, const std::function<void(Group& world)>& body) {
-  check(ranks >= 1, "ranks: {}, expected at least 1", ranks);
+  require(ranks >= 1, "ranks: {}, expected at least 1", ranks);
   const auto run = std::make_shared<Run>(ranks, options, body);
   if (ranks == 1) return run->be(0);
   std::vector<std::thread> threads;

@@ -13,6 +13,7 @@
 #include "engine/comm/watch.h"
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -47,7 +48,7 @@ MPI_Datatype type_of(DType dtype) {
 }
 
 int to_int(int64_t count) {
-  check(count <= INT_MAX, "mpi: a message of {} values, at most {} are possible", count, INT_MAX);
+  if (count > INT_MAX) fail_run("mpi: a message of {} values, at most {} are possible", count, INT_MAX);
   return static_cast<int>(count);
 }
 

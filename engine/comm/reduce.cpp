@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -59,7 +59,7 @@ void reduce_values(std::span<const ConstValues> sources, Values target, Reductio
     case DType::bf16:
       return reduce_as<uint16_t>(sources, target, reduction);
     default:
-      fail("reduction: {} values cannot be added", name(target.dtype));
+      require(false, "reduction: {} values cannot be added", name(target.dtype));
   }
 }
 

@@ -179,6 +179,9 @@ void resolve(TrainConfig& c, DenoiserModelConfig& model) {
   model.transformer.text_dim = model.text_encoder.d_model;
   check(model.transformer.attention_head_dim % 2 == 0, "model.transformer.attention_head_dim: {} must be even",
         model.transformer.attention_head_dim);
+  check(model.transformer.patch_size[0] == 1,
+        "model.transformer.patch_size: [{}]: a picture has one frame, so the first size must be 1",
+        fmt::join(model.transformer.patch_size, ", "));
   check(c.experts.boundaries.empty() || std::ssize(c.experts.boundaries) == c.experts.count - 1,
         "experts.boundaries: {} values for experts.count: {}, expected {} or an empty list",
         c.experts.boundaries.size(), c.experts.count, c.experts.count - 1);

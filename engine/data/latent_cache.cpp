@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/io/safetensors.h"
 
 namespace baton {
@@ -44,15 +45,15 @@ Tensor encode_all(const LatentSource& source, const Pictures& pictures, bool fli
       draws.push_back({.item = item, .flip = flip});
     const Tensor latents = encode(pictures.whole(draws));
     const auto rows = static_cast<int64_t>(draws.size());
-    check(latents.rank() == 4 && latents.dim(0) == rows, "latent cache: {} pictures became latents {}", rows,
-          latents.shape());
+    require(latents.rank() == 4 && latents.dim(0) == rows, "latent cache: {} pictures became latents {}", rows,
+            latents.shape());
     if (!all) {
       Shape shape = latents.shape();
       shape[0] = pictures.count();
       all = Tensor::empty(shape, source.dtype);
     }
-    check(latents.numel() / rows == all.numel() / all.dim(0), "latent cache: latents {} among {}", latents.shape(),
-          all.shape());
+    require(latents.numel() / rows == all.numel() / all.dim(0), "latent cache: latents {} among {}", latents.shape(),
+            all.shape());
     store(latents, all, first);
     progress.update(done + first + rows);
   }
@@ -87,9 +88,9 @@ Tensor LatentCache::latents(std::span<const Draw> draws) const {
   for (size_t i = 0; i < draws.size(); ++i) {
     const Draw& draw = draws[i];
     const Tensor& from = draw.flip ? mirrored_ : latents_;
-    check(draw.item >= 0 && draw.item < count() && draw.top == 0 && draw.left == 0 && from.defined(),
-          "latent cache: item {} of {}, flip {}, crop at {}, {}: not in the cache", draw.item, count(), draw.flip,
-          draw.top, draw.left);
+    require(draw.item >= 0 && draw.item < count() && draw.top == 0 && draw.left == 0 && from.defined(),
+            "latent cache: item {} of {}, flip {}, crop at {}, {}: not in the cache", draw.item, count(), draw.flip,
+            draw.top, draw.left);
     float* to = out.data<float>() + static_cast<int64_t>(i) * row;
     if (from.dtype() == DType::f32)
       std::copy_n(from.data<float>() + draw.item * row, row, to);
@@ -102,9 +103,9 @@ Tensor LatentCache::latents(std::span<const Draw> draws) const {
 
 void write_latent_cache(const Path& file, const LatentSource& source, const Pictures& pictures, int64_t batch,
                         const EncodePictures& encode, ProgressMode mode) {
-  check(source.dtype == DType::f32 || source.dtype == DType::bf16, "latent cache: dtype {}, expected f32 or bf16",
-        name(source.dtype));
-  check(source.pictures == pictures.hash(), "latent cache: made of other pictures than its source says");
+  require(source.dtype == DType::f32 || source.dtype == DType::bf16, "latent cache: dtype {}, expected f32 or bf16",
+          name(source.dtype));
+  require(source.pictures == pictures.hash(), "latent cache: made of other pictures than its source says");
   Progress progress(mode, "encode", pictures.count() * (source.flip ? 2 : 1));
   NamedTensors tensors{{"latents", encode_all(source, pictures, false, batch, encode, progress, 0)}};
   if (source.flip)

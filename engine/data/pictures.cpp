@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/require.h"
 #include "engine/data/dataset_source.h"
 #include "engine/io/image.h"
 
@@ -92,9 +93,9 @@ Tensor Pictures::cut(std::span<const Draw> draws, int64_t side) const {
   for (const Draw& draw : draws) {
     const bool all = side == size;
     const int64_t top = all ? 0 : draw.top, left = all ? 0 : draw.left;
-    check(draw.item >= 0 && draw.item < count() && top >= 0 && left >= 0 && std::max(top, left) + side <= size,
-          "pictures: crop {} at {}, {} of picture {}: outside the {} pictures of {}", side, top, left, draw.item,
-          count(), size);
+    require(draw.item >= 0 && draw.item < count() && top >= 0 && left >= 0 && std::max(top, left) + side <= size,
+            "pictures: crop {} at {}, {} of picture {}: outside the {} pictures of {}", side, top, left, draw.item,
+            count(), size);
     std::vector<uint8_t> decoded;
     if (!in_memory())
       decoded = to_square(read_image(dataset_.items[draw.item].picture, parse_color(config_.background)), size).pixels;

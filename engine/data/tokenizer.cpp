@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/data/bpe_tokenizer.h"
 #include "engine/data/tokenizer_files.h"
 #include "engine/data/unigram_tokenizer.h"
@@ -39,7 +40,7 @@ void Tokenizer::append_split(std::string_view text, bool normalized, std::vector
 }
 
 Tokens Tokenizer::encode(std::string_view text, int64_t max_length) const {
-  check(is_utf8(text), "tokenizer: the text is not valid UTF-8");
+  require(is_utf8(text), "tokenizer: the text is not valid UTF-8");
   const int64_t around = begin_.has_value() + end_.has_value();
   check(max_length >= around, "tokenizer: {} tokens are too few, {} stand around every text", max_length, around);
   std::vector<int32_t> ids;

@@ -1,6 +1,6 @@
 #include "engine/diffusion/combine.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 
@@ -8,8 +8,8 @@ Tensor combine(const std::vector<Term>& terms) {
   const Shape& shape = terms.front().latents.shape();
   std::vector<const float*> values;
   for (const Term& term : terms) {
-    check(term.latents.is_contiguous() && term.latents.shape() == shape,
-          "latents: shapes {} and {} do not fit, or are not contiguous", shape, term.latents.shape());
+    require(term.latents.is_contiguous() && term.latents.shape() == shape,
+            "latents: shapes {} and {} do not fit, or are not contiguous", shape, term.latents.shape());
     values.push_back(term.latents.data<float>());
   }
   Tensor result = Tensor::empty(shape);

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 
@@ -52,12 +53,12 @@ ExpertRanges ExpertRanges::for_steps(std::span<const int64_t> steps, std::span<c
 }
 
 NoiseRange ExpertRanges::range(int expert) const {
-  check(expert >= 0 && expert < count(), "experts: there is no expert {} among {}", expert, count());
+  require(expert >= 0 && expert < count(), "experts: there is no expert {} among {}", expert, count());
   return {expert == count() - 1 ? 0 : boundaries_[expert], expert == 0 ? 1 : boundaries_[expert - 1]};
 }
 
 int ExpertRanges::expert_of(double t) const {
-  check(t >= 0 && t <= 1, "experts: noise level {} lies outside [0, 1]", t);
+  require(t >= 0 && t <= 1, "experts: noise level {} lies outside [0, 1]", t);
   const float timestep = timestep_of(t);
   int expert = 0;
   while (expert < count() - 1 && timestep < timestep_of(boundaries_[expert])) ++expert;

@@ -2,16 +2,16 @@
 
 #include <vector>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/diffusion/combine.h"
 #include "engine/ops/reduce.h"
 
 namespace baton {
 
 Tensor noised(const Tensor& image, const Tensor& noise, std::span<const double> t) {
-  check(image.rank() >= 1 && image.shape() == noise.shape() && image.dim(0) == static_cast<int64_t>(t.size()),
-        "noised: images {}, noise {} and {} noise levels do not fit", image.shape(), noise.shape(), t.size());
-  check(image.is_contiguous() && noise.is_contiguous(), "noised: images and noise must be contiguous");
+  require(image.rank() >= 1 && image.shape() == noise.shape() && image.dim(0) == static_cast<int64_t>(t.size()),
+          "noised: images {}, noise {} and {} noise levels do not fit", image.shape(), noise.shape(), t.size());
+  require(image.is_contiguous() && noise.is_contiguous(), "noised: images and noise must be contiguous");
   Tensor result = Tensor::empty(image.shape());
   const int64_t size = t.empty() ? 0 : image.numel() / image.dim(0);
   const float *clean = image.data<float>(), *random = noise.data<float>();

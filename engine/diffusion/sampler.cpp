@@ -5,6 +5,7 @@
 
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/diffusion/combine.h"
 #include "engine/diffusion/solvers.h"
 
@@ -61,8 +62,8 @@ void check_supported(const SamplerConfig& config) {
 // The denoiser, stopped at its first value that is not finite.
 Tensor checked(const Denoiser& denoise, const Tensor& latents, const Step& step) {
   const Tensor velocity = denoise(latents, step);
-  check(velocity.defined() && velocity.shape() == latents.shape(), "denoiser: latents {} gave {}", latents.shape(),
-        velocity.defined() ? velocity.shape() : Shape{});
+  require(velocity.defined() && velocity.shape() == latents.shape(), "denoiser: latents {} gave {}", latents.shape(),
+          velocity.defined() ? velocity.shape() : Shape{});
   const float* values = velocity.data<float>();
   for (int64_t i = 0; i < velocity.numel(); ++i)
     if (!std::isfinite(values[i]))
@@ -111,7 +112,7 @@ Prediction predict(const Tensor& latents, const Step& step, const Denoiser& deno
 double log_snr(double sigma) { return std::log(1 - sigma) - std::log(sigma); }
 
 void Sampler::recall(std::vector<Tensor> history, std::span<const Step>, size_t) {
-  check(history.empty(), "sampler: {} tensors of history for a solver that keeps none", history.size());
+  require(history.empty(), "sampler: {} tensors of history for a solver that keeps none", history.size());
 }
 
 void sample(const SamplerConfig& config, std::span<const Step> steps, Trajectory& run, size_t end,

@@ -92,6 +92,7 @@ WanTransformerConfig read_wan_transformer_config(const Path& file) {
   check(patch.size() == 3 && *std::min_element(patch.begin(), patch.end()) >= 1 &&
             *std::max_element(patch.begin(), patch.end()) <= 64,
         "{} is {}, expected three sizes (frames, rows, columns) of 1 to 64", r.where("patch_size"), patch);
+  check(patch[0] == 1, "{} is {}: a picture has one frame, so the first size must be 1", r.where("patch_size"), patch);
   std::copy(patch.begin(), patch.end(), c.patch_size.begin());
   c.num_attention_heads = size(r, "num_attention_heads", c.num_attention_heads, 1024);
   c.attention_head_dim = size(r, "attention_head_dim", c.attention_head_dim, 256);
@@ -160,9 +161,9 @@ WanVaeConfig read_wan_vae_config(const Path& file) {
   const int64_t patch = c.patch_size.value_or(1), factor = patch << (c.dim_mult.size() - 1);
   check(c.scale_factor_spatial == factor, "{} is {}, but {} levels and patches of {} make pictures {} times smaller",
         r.where("scale_factor_spatial"), c.scale_factor_spatial, c.dim_mult.size(), patch, factor);
-  check(c.in_channels == c.out_channels && c.in_channels % (patch * patch) == 0,
-        "{}: {} input and {} output channels do not hold patches of {} x {}", r.where("in_channels"), c.in_channels,
-        c.out_channels, patch, patch);
+  check(c.in_channels == c.out_channels && c.in_channels == 3 * patch * patch,
+        "{}: {} input and {} output channels, expected {}: three colours of patches of {} x {}", r.where("in_channels"),
+        c.in_channels, c.out_channels, 3 * patch * patch, patch, patch);
   c.latents_mean = r.optional("latents_mean", std::vector<float>(c.z_dim, 0.0f));
   c.latents_std = r.optional("latents_std", std::vector<float>(c.z_dim, 1.0f));
   for (const char* key : {"latents_mean", "latents_std"}) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "engine/core/error.h"
 #include "engine/io/model_config.h"
@@ -135,7 +136,7 @@ Path PipelineDirectory::tokenizer_folder(int index) const { return path_ / numbe
 
 int64_t PipelineDirectory::size_multiple() const {
   const auto& patch = expert_configs_[0].patch_size;
-  return vae_config_.scale_factor_spatial * std::max(patch[1], patch[2]);
+  return vae_config_.scale_factor_spatial * std::lcm(patch[1], patch[2]);
 }
 
 std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType compute, const Layout& layout) const {
@@ -150,9 +151,19 @@ std::unique_ptr<WanTransformer> PipelineDirectory::load_expert(int expert, DType
 
 std::unique_ptr<TextEncoder> PipelineDirectory::load_text_encoder(int index, DType compute) const {
   const Path folder = path_ / numbered("text_encoder", index);
-  if (architectures_[index] == "CLIPTextModel")
-    return load<ClipText>(folder, read_clip_text_config(folder / "config.json"), compute);
-  return load<T5Encoder>(folder, read_t5_config(folder / "config.json", architectures_[index]), compute);
+  const auto fits = [&](int64_t width) {
+    const int64_t text_dim = expert_configs_[0].text_dim;
+    check(width == text_dim, "{} gives states of {} channels, the denoiser's text_dim is {}", folder.string(), width,
+          text_dim);
+  };
+  if (architectures_[index] == "CLIPTextModel") {
+    const ClipTextConfig config = read_clip_text_config(folder / "config.json");
+    fits(config.hidden_size);
+    return load<ClipText>(folder, config, compute);
+  }
+  const T5EncoderConfig config = read_t5_config(folder / "config.json", architectures_[index]);
+  fits(config.d_model);
+  return load<T5Encoder>(folder, config, compute);
 }
 
 std::unique_ptr<WanVae> PipelineDirectory::load_vae(DType compute) const {

@@ -1,6 +1,7 @@
 #include "engine/models/clip_text.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
+#include "engine/models/input_sizes.h"
 #include "engine/nn/attention.h"
 #include "engine/nn/linear.h"
 #include "engine/ops/attention.h"
@@ -64,8 +65,8 @@ ClipText::ClipText(const ClipTextConfig& config, ParameterSource& source, DType 
 ClipText::~ClipText() = default;
 
 Tensor ClipText::encode(const Tensor& ids, const Tensor& present) const {
-  check(ids.rank() == 2 && ids.dim(1) <= config_.max_position_embeddings,
-        "clip: ids {}, at most {} tokens are possible", ids.shape(), config_.max_position_embeddings);
+  require(ids.rank() == 2, "clip: ids {}, expected [B, L]", ids.shape());
+  check_token_ids(ids, config_.vocab_size, config_.max_position_embeddings);
   Tensor x = embedding(ids, tokens_, DType::f32) + cast(narrow(positions_, 0, 0, ids.dim(1)), DType::f32);
   for (const auto& block : blocks_) x = (*block)(x, present);
   return layer_norm(x, final_weight_, final_bias_, config_.layer_norm_eps);

@@ -1,8 +1,10 @@
 #include "engine/models/t5_encoder.h"
 
 #include <cmath>
+#include <limits>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
+#include "engine/models/input_sizes.h"
 #include "engine/nn/attention.h"
 #include "engine/nn/linear.h"
 #include "engine/ops/attention.h"
@@ -104,7 +106,8 @@ T5Encoder::T5Encoder(const T5EncoderConfig& config, ParameterSource& source, DTy
 T5Encoder::~T5Encoder() = default;
 
 Tensor T5Encoder::encode(const Tensor& ids, const Tensor& present) const {
-  check(ids.rank() == 2 && ids.dim(1) > 0, "t5: ids {}, expected [B, L] with L > 0", ids.shape());
+  require(ids.rank() == 2 && ids.dim(1) > 0, "t5: ids {}, expected [B, L] with L > 0", ids.shape());
+  check_token_ids(ids, config_.vocab_size, std::numeric_limits<int64_t>::max());
   const Tensor buckets =
       t5_position_buckets(ids.dim(1), config_.relative_attention_num_buckets, config_.relative_attention_max_distance);
   Tensor x = embedding(ids, embedding_, DType::f32), bias;

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
+#include "engine/models/input_sizes.h"
 #include "engine/nn/attention.h"
 #include "engine/nn/head_norm.h"
 #include "engine/ops/attention.h"
@@ -198,8 +200,8 @@ void WanTransformer::prepare() const {
 }
 
 TextContext WanTransformer::encode_text(const Tensor& states, const Tensor& count) const {
-  check(states.rank() == 3 && states.dim(-1) == config_.text_dim, "denoiser: text states {} do not end in text_dim {}",
-        states.shape(), config_.text_dim);
+  require(states.rank() == 3 && states.dim(-1) == config_.text_dim,
+          "denoiser: text states {} do not end in text_dim {}", states.shape(), config_.text_dim);
   TextContext context{.count = count};
   const Sequence tokens = Sequence::of_text(layout_, states.dim(1));
   const Tensor mine = tokens.mine(cast(states, compute_));
@@ -250,15 +252,9 @@ Shape WanTransformer::between(const Shape& latents) const {
 }
 
 WanConditions WanTransformer::conditions(const Shape& latents, const Tensor& timestep, const TextContext& text) const {
-  check(latents.size() == 5 && latents[1] == config_.in_channels, "denoiser: latents {}, expected [B, {}, F, H, W]",
-        latents, config_.in_channels);
+  require(latents.size() == 5, "denoiser: latents {}, expected [B, C, F, H, W]", latents);
+  check_latents(config_, {latents.begin() + 1, latents.end()});
   const std::array<int64_t, 3> grid = grid_of(latents);
-  for (int i = 0; i < 3; ++i) {
-    check(grid[i] > 0 && grid[i] * config_.patch_size[i] == latents[i + 2],
-          "denoiser: latents {} are no multiple of the patch {}", latents, config_.patch_size);
-    check(grid[i] <= config_.rope_max_seq_len, "denoiser: {} patches along one side, at most {} (rope_max_seq_len)",
-          grid[i], config_.rope_max_seq_len);
-  }
   WanConditions c{.text = text, .tokens = Sequence(layout_, grid[0] * grid[1] * grid[2]), .latents = latents};
   const Rotation whole = wan_rope_table(config_.attention_head_dim, grid[0], grid[1], grid[2]);
   c.rotation = {c.tokens.entered_rows(whole[0]), c.tokens.entered_rows(whole[1])};

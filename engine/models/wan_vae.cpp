@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/models/wan_vae_blocks.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
@@ -100,9 +100,9 @@ class WanVae::Decoder {
 
 WanVae::WanVae(const WanVaeConfig& config, ParameterSource& source, DType compute)
     : config_(config), compute_(compute) {
-  check(!config.dim_mult.empty() && config.temperal_downsample.size() + 1 >= config.dim_mult.size(),
-        "vae: {} levels (dim_mult) need {} entries in temperal_downsample, there are {}", config.dim_mult.size(),
-        config.dim_mult.size() - 1, config.temperal_downsample.size());
+  require(!config.dim_mult.empty() && config.temperal_downsample.size() + 1 >= config.dim_mult.size(),
+          "vae: {} levels (dim_mult) need {} entries in temperal_downsample, there are {}", config.dim_mult.size(),
+          config.dim_mult.size() - 1, config.temperal_downsample.size());
   const Scope root(source, parameters_);
   encoder_ = std::make_unique<Encoder>(root, config);
   decoder_ = std::make_unique<Decoder>(root, config);
@@ -111,10 +111,11 @@ WanVae::WanVae(const WanVaeConfig& config, ParameterSource& source, DType comput
 WanVae::~WanVae() = default;
 
 WanVae::Posterior WanVae::encode(const Tensor& pictures) const {
-  check(pictures.rank() == 5 && pictures.dim(1) == picture_channels() && pictures.dim(2) == 1,
-        "vae: pictures {}, expected [B, {}, 1, H, W]", pictures.shape(), picture_channels());
-  check(pictures.dim(3) % config_.scale_factor_spatial == 0 && pictures.dim(4) % config_.scale_factor_spatial == 0,
-        "vae: picture size {}x{} is no multiple of {}", pictures.dim(4), pictures.dim(3), config_.scale_factor_spatial);
+  require(pictures.rank() == 5 && pictures.dim(1) == picture_channels() && pictures.dim(2) == 1,
+          "vae: pictures {}, expected [B, {}, 1, H, W]", pictures.shape(), picture_channels());
+  require(pictures.dim(3) % config_.scale_factor_spatial == 0 && pictures.dim(4) % config_.scale_factor_spatial == 0,
+          "vae: picture size {}x{} is no multiple of {}", pictures.dim(4), pictures.dim(3),
+          config_.scale_factor_spatial);
   const int64_t p = config_.patch_size.value_or(1), b = pictures.dim(0), c = pictures.dim(1), h = pictures.dim(3) / p,
                 w = pictures.dim(4) / p;
   // channel of a patch = (c, column within it, row within it), as diffusers' patchify orders them
@@ -127,8 +128,8 @@ WanVae::Posterior WanVae::encode(const Tensor& pictures) const {
 }
 
 Tensor WanVae::decode(const Tensor& latents) const {
-  check(latents.rank() == 5 && latents.dim(1) == config_.z_dim && latents.dim(2) == 1,
-        "vae: latents {}, expected [B, {}, 1, h, w]", latents.shape(), config_.z_dim);
+  require(latents.rank() == 5 && latents.dim(1) == config_.z_dim && latents.dim(2) == 1,
+          "vae: latents {}, expected [B, {}, 1, h, w]", latents.shape(), config_.z_dim);
   const int64_t p = config_.patch_size.value_or(1), b = latents.dim(0), c = picture_channels();
   const Tensor rows = permute(reshape(latents, {b, config_.z_dim, latents.dim(3), latents.dim(4)}), {0, 2, 3, 1});
   const Tensor x = cast((*decoder_)(cast(rows, compute_)), DType::f32);  // [B, H / p, W / p, C p p]
@@ -189,8 +190,8 @@ Tensor WanVae::decode_tiled(const Tensor& latents, int64_t tile) const {
 namespace {
 
 Tensor per_channel(const std::vector<float>& values, int64_t z) {
-  check(static_cast<int64_t>(values.size()) == z,
-        "vae: {} latent statistics (latents_mean, latents_std) for {} channels", values.size(), z);
+  require(static_cast<int64_t>(values.size()) == z,
+          "vae: {} latent statistics (latents_mean, latents_std) for {} channels", values.size(), z);
   return Tensor::from(values, {1, z, 1, 1, 1});
 }
 

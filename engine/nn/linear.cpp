@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 
@@ -38,8 +38,8 @@ Tensor Linear::weight_as(DType dtype) const {
 
 void Linear::prepare(DType dtype) const {
   if (packed_ && packed_dtype_ == dtype) return;
-  check(!weights_.empty(), "linear: the weight was packed as {} and cannot be used as {} any more", name(packed_dtype_),
-        name(dtype));
+  require(!weights_.empty(), "linear: the weight was packed as {} and cannot be used as {} any more",
+          name(packed_dtype_), name(dtype));
   packed_ = PackedWeight(weight_as(dtype), dtype);
   packed_dtype_ = dtype;
   if (!biases_.empty()) packed_bias_ = cast(bias(), DType::f32);
@@ -61,7 +61,7 @@ Tensor Linear::product(const Tensor& x, bool with_bias, Activation activation) c
 }
 
 Tensor Linear::operator()(const Tensor& x, Activation activation, const Sequence& tokens) const {
-  check(shard_ == Shard::whole || tokens.tp().size() > 1, "linear: a sharded weight needs the tokens of its input");
+  require(shard_ == Shard::whole || tokens.tp().size() > 1, "linear: a sharded weight needs the tokens of its input");
   if (shard_ == Shard::column)
     return trainable_ ? activate(tokens.entered_linear(x, weight_as(x.dtype()), bias()), activation)
                       : product(tokens.enter(x), true, activation);

@@ -6,6 +6,7 @@
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/random.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "engine/parallel/region.h"
@@ -35,7 +36,7 @@ Tensor share_of(const Tensor& whole, Shard shard, const Group& tp) {
 const Tensor& find(const Parameters& parameters, std::string_view name) {
   const auto it =
       std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });
-  check(it != parameters.end(), "model: there is no parameter {}", name);
+  require(it != parameters.end(), "model: there is no parameter {}", name);
   return it->value;
 }
 
@@ -70,9 +71,9 @@ Tensor RandomParameters::provide(const std::string& name, const Shape& shape, In
 
 Tensor CopiedParameters::provide(const std::string& name, const Shape& shape, Init) {
   const auto from = std::ranges::find(original_, name, &Parameter::name);
-  check(from != original_.end(), "model: there is no parameter {}", name);
-  check(from->value.shape() == shape || from->logical == shape, "model: parameter {} has shape {}, {} is needed", name,
-        from->value.shape(), shape);
+  require(from != original_.end(), "model: there is no parameter {}", name);
+  require(from->value.shape() == shape || from->logical == shape, "model: parameter {} has shape {}, {} is needed",
+          name, from->value.shape(), shape);
   return f32_copy(from->value);
 }
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/attention.h"
 
@@ -11,32 +11,32 @@ namespace baton {
 namespace {
 
 void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options) {
-  check(q && k && v && q.rank() == 4 && k.rank() == 4,
-        "attention: q, k and v must be [batch, tokens, heads, head size]");
-  check(q.dtype() == DType::f32 || q.dtype() == DType::bf16, "attention: q is {}, expected f32 or bf16",
-        name(q.dtype()));
-  check(k.dtype() == q.dtype() && v.dtype() == q.dtype(),
-        "attention: q is {}, k {} and v {}: give all three the same type", name(q.dtype()), name(k.dtype()),
-        name(v.dtype()));
-  check(k.shape() == v.shape(), "attention: k is {} and v {}, expected equal shapes", k.shape(), v.shape());
-  check((k.dim(0) == q.dim(0) || k.dim(0) == 1) && k.dim(2) == q.dim(2) && k.dim(3) == q.dim(3),
-        "attention: q is {} and k {}: they may differ in the number of tokens, or k may have batch 1", q.shape(),
-        k.shape());
+  require(q && k && v && q.rank() == 4 && k.rank() == 4,
+          "attention: q, k and v must be [batch, tokens, heads, head size]");
+  require(q.dtype() == DType::f32 || q.dtype() == DType::bf16, "attention: q is {}, expected f32 or bf16",
+          name(q.dtype()));
+  require(k.dtype() == q.dtype() && v.dtype() == q.dtype(),
+          "attention: q is {}, k {} and v {}: give all three the same type", name(q.dtype()), name(k.dtype()),
+          name(v.dtype()));
+  require(k.shape() == v.shape(), "attention: k is {} and v {}, expected equal shapes", k.shape(), v.shape());
+  require((k.dim(0) == q.dim(0) || k.dim(0) == 1) && k.dim(2) == q.dim(2) && k.dim(3) == q.dim(3),
+          "attention: q is {} and k {}: they may differ in the number of tokens, or k may have batch 1", q.shape(),
+          k.shape());
   for (const Tensor* t : {&q, &k, &v})
-    check(t->stride()[3] == 1 || t->dim(3) == 1,
-          "attention: the last dimension of q, k and v must be contiguous (strides {})", t->stride());
-  check(!options.causal || q.dim(1) == k.dim(1), "attention: causal with {} queries and {} keys, expected equally many",
-        q.dim(1), k.dim(1));
+    require(t->stride()[3] == 1 || t->dim(3) == 1,
+            "attention: the last dimension of q, k and v must be contiguous (strides {})", t->stride());
+  require(!options.causal || q.dim(1) == k.dim(1),
+          "attention: causal with {} queries and {} keys, expected equally many", q.dim(1), k.dim(1));
   if (const Tensor& bias = options.bias)
-    check(bias.dtype() == DType::f32 && bias.rank() == 3 && (bias.dim(0) == 1 || bias.dim(0) == q.dim(2)) &&
-              bias.dim(1) == q.dim(1) && bias.dim(2) == k.dim(1) && bias.stride()[2] == 1,
-          "attention: the bias is {} {}, expected f32 [{} or 1, {}, {}] with contiguous rows", name(bias.dtype()),
-          bias.shape(), q.dim(2), q.dim(1), k.dim(1));
+    require(bias.dtype() == DType::f32 && bias.rank() == 3 && (bias.dim(0) == 1 || bias.dim(0) == q.dim(2)) &&
+                bias.dim(1) == q.dim(1) && bias.dim(2) == k.dim(1) && bias.stride()[2] == 1,
+            "attention: the bias is {} {}, expected f32 [{} or 1, {}, {}] with contiguous rows", name(bias.dtype()),
+            bias.shape(), q.dim(2), q.dim(1), k.dim(1));
   if (const Tensor& count = options.key_count)
-    check(count.dtype() == DType::f32 && count.rank() == 2 && (count.dim(0) == q.dim(0) || count.dim(0) == 1) &&
-              count.dim(1) == k.dim(1) && count.stride()[1] == 1,
-          "attention: key_count is {} {}, expected f32 [{}, {}] with contiguous rows", name(count.dtype()),
-          count.shape(), q.dim(0), k.dim(1));
+    require(count.dtype() == DType::f32 && count.rank() == 2 && (count.dim(0) == q.dim(0) || count.dim(0) == 1) &&
+                count.dim(1) == k.dim(1) && count.stride()[1] == 1,
+            "attention: key_count is {} {}, expected f32 [{}, {}] with contiguous rows", name(count.dtype()),
+            count.shape(), q.dim(0), k.dim(1));
 }
 
 float scale_of(const AttentionOptions& options, int64_t head_size) {

@@ -1,7 +1,7 @@
 #include "engine/ops/conv.h"
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
@@ -16,20 +16,20 @@ int64_t output_size(int64_t size, int before, int after, int64_t kernel, int str
 }
 
 void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias, int stride, Padding padding) {
-  check(x.defined() && x.rank() == 4 && (x.dtype() == DType::f32 || x.dtype() == DType::bf16),
-        "conv2d: x must be [B, H, W, C] f32 or bf16");
-  check(weight.defined() && weight.rank() == 4 && weight.numel() > 0, "conv2d: the weight must be [O, I, kh, kw]");
-  check(weight.dtype() == x.dtype(), "conv2d: x is {}, the weight {}; cast one of them", name(x.dtype()),
-        name(weight.dtype()));
-  check(x.dim(3) == weight.dim(1), "conv2d: x {} has {} channels, the weight {} takes {}", x.shape(), x.dim(3),
-        weight.shape(), weight.dim(1));
-  check(!bias || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == DType::f32),
-        "conv2d: the bias must be [{}] f32", weight.dim(0));
-  check(stride >= 1 && padding.top >= 0 && padding.bottom >= 0 && padding.left >= 0 && padding.right >= 0,
-        "conv2d: the stride must be positive and the padding not negative");
-  check(x.dim(1) + padding.top + padding.bottom >= weight.dim(2) &&
-            x.dim(2) + padding.left + padding.right >= weight.dim(3),
-        "conv2d: x {} with its padding is smaller than the kernel {}", x.shape(), weight.shape());
+  require(x.defined() && x.rank() == 4 && (x.dtype() == DType::f32 || x.dtype() == DType::bf16),
+          "conv2d: x must be [B, H, W, C] f32 or bf16");
+  require(weight.defined() && weight.rank() == 4 && weight.numel() > 0, "conv2d: the weight must be [O, I, kh, kw]");
+  require(weight.dtype() == x.dtype(), "conv2d: x is {}, the weight {}; cast one of them", name(x.dtype()),
+          name(weight.dtype()));
+  require(x.dim(3) == weight.dim(1), "conv2d: x {} has {} channels, the weight {} takes {}", x.shape(), x.dim(3),
+          weight.shape(), weight.dim(1));
+  require(!bias || (bias.shape() == Shape{weight.dim(0)} && bias.dtype() == DType::f32),
+          "conv2d: the bias must be [{}] f32", weight.dim(0));
+  require(stride >= 1 && padding.top >= 0 && padding.bottom >= 0 && padding.left >= 0 && padding.right >= 0,
+          "conv2d: the stride must be positive and the padding not negative");
+  require(x.dim(1) + padding.top + padding.bottom >= weight.dim(2) &&
+              x.dim(2) + padding.left + padding.right >= weight.dim(3),
+          "conv2d: x {} with its padding is smaller than the kernel {}", x.shape(), weight.shape());
 }
 
 kernels::ConvArgs arguments(const Tensor& x, const Tensor& weight, const Tensor& y, int stride, Padding padding) {
@@ -102,7 +102,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int str
 }
 
 Tensor upsample2x(const Tensor& x) {
-  check(x.defined() && x.rank() == 4, "upsample2x: x must be [B, H, W, C]");
+  require(x.defined() && x.rank() == 4, "upsample2x: x must be [B, H, W, C]");
   const int64_t b = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   const Tensor repeated = expand(reshape(x, {b, h, 1, w, 1, c}), {b, h, 2, w, 2, c});
   return reshape(contiguous(repeated), {b, 2 * h, 2 * w, c});

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
@@ -15,9 +15,9 @@ using kernels::Binary;
 using kernels::Unary;
 
 void check_floating(const char* op, const Tensor& x) {
-  check(x.defined(), "{}: an argument is undefined", op);
-  check(x.dtype() == DType::f32 || x.dtype() == DType::bf16, "{}: {} is not supported, f32 or bf16 is needed", op,
-        name(x.dtype()));
+  require(x.defined(), "{}: an argument is undefined", op);
+  require(x.dtype() == DType::f32 || x.dtype() == DType::bf16, "{}: {} is not supported, f32 or bf16 is needed", op,
+          name(x.dtype()));
 }
 
 Shape broadcast(const char* op, const Shape& a, const Shape& b) {
@@ -27,7 +27,7 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   };
   for (size_t i = 0; i < out.size(); ++i) {
     const int64_t m = size(a, i), n = size(b, i);
-    check(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a, b);
+    require(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a, b);
     out[i] = m == 1 ? n : m;
   }
   return out;
@@ -113,8 +113,8 @@ Tensor clamp(const Tensor& x, float low, float high) { return apply("clamp", Una
 
 Tensor gated_add(const Tensor& x, const Tensor& gate, const Tensor& y) {
   for (const Tensor* t : {&x, &gate, &y}) check_floating("gated_add", *t);
-  check(x.rank() == 3 && y.shape() == x.shape() && gate.shape() == Shape{x.dim(0), x.dim(2)},
-        "gated_add: x {}, gate {}, y {}; expected [B, T, D], [B, D], [B, T, D]", x.shape(), gate.shape(), y.shape());
+  require(x.rank() == 3 && y.shape() == x.shape() && gate.shape() == Shape{x.dim(0), x.dim(2)},
+          "gated_add: x {}, gate {}, y {}; expected [B, T, D], [B, D], [B, T, D]", x.shape(), gate.shape(), y.shape());
   const Tensor base = contiguous(x), branch = contiguous(y), rows = gate.stride()[1] == 1 ? gate : contiguous(gate);
   const Tensor out = Tensor::empty(x.shape(), x.dtype());
   kernels::cpu::gated_add({base.view(), rows.view(), branch.view(), out.view()});
@@ -135,8 +135,8 @@ Tensor gated_add(const Tensor& x, const Tensor& gate, const Tensor& y) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   check_floating("cast", x);
-  check(dtype == DType::f32 || dtype == DType::bf16, "cast: to {} is not supported, f32 or bf16 is needed",
-        name(dtype));
+  require(dtype == DType::f32 || dtype == DType::bf16, "cast: to {} is not supported, f32 or bf16 is needed",
+          name(dtype));
   if (x.dtype() == dtype) return x;
   const Tensor y = Tensor::empty(x.shape(), dtype);
   kernels::cpu::copy({x.view(), y.view()});

@@ -3,21 +3,21 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/embedding.h"
 
 namespace baton {
 
 Tensor embedding(const Tensor& ids, const Tensor& table, std::optional<DType> out) {
-  check(ids.dtype() == DType::i32, "embedding: ids are {}, i32 is needed", name(ids.dtype()));
-  check(table.rank() == 2 && (table.dtype() == DType::f32 || table.dtype() == DType::bf16),
-        "embedding: table {} {}, expected [V, D] of f32 or bf16", name(table.dtype()), table.shape());
+  require(ids.dtype() == DType::i32, "embedding: ids are {}, i32 is needed", name(ids.dtype()));
+  require(table.rank() == 2 && (table.dtype() == DType::f32 || table.dtype() == DType::bf16),
+          "embedding: table {} {}, expected [V, D] of f32 or bf16", name(table.dtype()), table.shape());
   const Tensor flat = contiguous(ids), rows = contiguous(table);
   for (int64_t i = 0; i < flat.numel(); ++i) {
     const int32_t id = flat.data<int32_t>()[i];
-    check(id >= 0 && id < rows.dim(0), "embedding: id {} at position {} is outside the table of {} rows", id, i,
-          rows.dim(0));
+    require(id >= 0 && id < rows.dim(0), "embedding: id {} at position {} is outside the table of {} rows", id, i,
+            rows.dim(0));
   }
   Shape shape = ids.shape();
   shape.push_back(rows.dim(1));
@@ -37,9 +37,9 @@ Tensor embedding(const Tensor& ids, const Tensor& table, std::optional<DType> ou
 }
 
 Tensor timestep_embedding(const Tensor& t, int64_t dim) {
-  check(t.rank() == 1 && t.dtype() == DType::f32, "timestep_embedding: t is {} {}, expected [B] f32", name(t.dtype()),
-        t.shape());
-  check(dim > 0 && dim % 2 == 0, "timestep_embedding: {} components, an even number is needed", dim);
+  require(t.rank() == 1 && t.dtype() == DType::f32, "timestep_embedding: t is {} {}, expected [B] f32", name(t.dtype()),
+          t.shape());
+  require(dim > 0 && dim % 2 == 0, "timestep_embedding: {} components, an even number is needed", dim);
   const int64_t half = dim / 2;
   const Tensor times = contiguous(t), out = Tensor::empty({t.dim(0), dim});
   const float log_period = static_cast<float>(std::log(10000.0));

@@ -1,7 +1,7 @@
 #include "engine/ops/linear.h"
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/matrix.h"
 #include "kernels/accumulate.h"
@@ -13,15 +13,15 @@ namespace {
 bool is_gemm_dtype(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
 
 void check_arguments(const Tensor& x, const Shape& weight, DType weight_dtype, const Tensor& bias) {
-  check(x.defined() && x.rank() >= 1 && is_gemm_dtype(x.dtype()),
-        "linear: x must be f32 or bf16 with at least one dimension");
-  check(weight.size() == 2 && weight[1] > 0, "linear: the weight must be [N, K] with K > 0, it is {}", weight);
-  check(x.dim(-1) == weight[1], "linear: x {} has {} columns, the weight {} takes {}", x.shape(), x.dim(-1), weight,
-        weight[1]);
-  check(x.dtype() == weight_dtype, "linear: x is {}, the weight {}; cast one of them", name(x.dtype()),
-        name(weight_dtype));
-  check(!bias || (bias.shape() == Shape{weight[0]} && is_gemm_dtype(bias.dtype())), "linear: bias {} for a weight {}",
-        bias ? bias.shape() : Shape{}, weight);
+  require(x.defined() && x.rank() >= 1 && is_gemm_dtype(x.dtype()),
+          "linear: x must be f32 or bf16 with at least one dimension");
+  require(weight.size() == 2 && weight[1] > 0, "linear: the weight must be [N, K] with K > 0, it is {}", weight);
+  require(x.dim(-1) == weight[1], "linear: x {} has {} columns, the weight {} takes {}", x.shape(), x.dim(-1), weight,
+          weight[1]);
+  require(x.dtype() == weight_dtype, "linear: x is {}, the weight {}; cast one of them", name(x.dtype()),
+          name(weight_dtype));
+  require(!bias || (bias.shape() == Shape{weight[0]} && is_gemm_dtype(bias.dtype())), "linear: bias {} for a weight {}",
+          bias ? bias.shape() : Shape{}, weight);
 }
 
 // The bias as GEMM takes it: contiguous, and in f32 beside f32 operands (oneDNN has no f32 product with a bf16 bias).
@@ -92,7 +92,7 @@ Tensor activate(const Tensor& x, Activation activation) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
-  check(weight.defined(), "linear: the weight is undefined");
+  require(weight.defined(), "linear: the weight is undefined");
   check_arguments(x, weight.shape(), weight.dtype(), bias);
   const bool recorded = wants_grad({&x, &weight, &bias});
   const Tensor rows = as_rows(x), matrix = is_matrix(weight) ? weight.detach() : contiguous(weight.detach());
@@ -121,10 +121,10 @@ struct PackedWeight::Impl {
 };
 
 PackedWeight::PackedWeight(const Tensor& weight, DType dtype) {
-  check(weight.defined() && weight.rank() == 2 && weight.dim(1) > 0,
-        "packed weight: the weight must be [N, K] with K > 0");
-  check(is_gemm_dtype(dtype) && is_gemm_dtype(weight.dtype()),
-        "packed weight: {} to {}, only f32 and bf16 are possible", name(weight.dtype()), name(dtype));
+  require(weight.defined() && weight.rank() == 2 && weight.dim(1) > 0,
+          "packed weight: the weight must be [N, K] with K > 0");
+  require(is_gemm_dtype(dtype) && is_gemm_dtype(weight.dtype()),
+          "packed weight: {} to {}, only f32 and bf16 are possible", name(weight.dtype()), name(dtype));
   const int64_t n = weight.dim(0), k = weight.dim(1);
   const Tensor matrix = is_matrix(weight) ? weight : contiguous(weight.detach());
   Tensor data = Tensor::empty({kernels::cpu::packed_b_bytes(k, n, dtype)}, DType::u8);
@@ -135,7 +135,7 @@ PackedWeight::PackedWeight(const Tensor& weight, DType dtype) {
 int64_t PackedWeight::bytes() const { return impl_ ? impl_->data.bytes() : 0; }
 
 Tensor linear(const Tensor& x, const PackedWeight& weight, const Tensor& bias, Activation activation) {
-  check(static_cast<bool>(weight), "linear: the packed weight is empty");
+  require(static_cast<bool>(weight), "linear: the packed weight is empty");
   const PackedWeight::Impl& packed = *weight.impl_;
   check_arguments(x, {packed.n, packed.k}, packed.dtype, bias);
   const kernels::View b{.data = packed.data.raw(),

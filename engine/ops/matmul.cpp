@@ -1,5 +1,5 @@
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/matrix.h"
@@ -64,15 +64,16 @@ struct MatmulBackward {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, std::optional<DType> out_dtype) {
-  check(a.defined() && b.defined() && a.rank() >= 2 && b.rank() >= 2,
-        "matmul: both operands need at least two dimensions");
-  check((a.dtype() == DType::f32 || a.dtype() == DType::bf16) && a.dtype() == b.dtype(),
-        "matmul: {} x {}, both must be f32 or both bf16", name(a.dtype()), name(b.dtype()));
+  require(a.defined() && b.defined() && a.rank() >= 2 && b.rank() >= 2,
+          "matmul: both operands need at least two dimensions");
+  require((a.dtype() == DType::f32 || a.dtype() == DType::bf16) && a.dtype() == b.dtype(),
+          "matmul: {} x {}, both must be f32 or both bf16", name(a.dtype()), name(b.dtype()));
   const int64_t k = a.dim(transpose_a ? -2 : -1), n = b.dim(transpose_b ? -2 : -1);
-  check(k == b.dim(transpose_b ? -1 : -2) && k > 0, "matmul: inner sizes differ or are 0: {} x {}", a.shape(),
-        b.shape());
-  check(b.rank() == 2 || Shape(a.shape().begin(), a.shape().end() - 2) == Shape(b.shape().begin(), b.shape().end() - 2),
-        "matmul: leading dimensions differ: {} x {}", a.shape(), b.shape());
+  require(k == b.dim(transpose_b ? -1 : -2) && k > 0, "matmul: inner sizes differ or are 0: {} x {}", a.shape(),
+          b.shape());
+  require(
+      b.rank() == 2 || Shape(a.shape().begin(), a.shape().end() - 2) == Shape(b.shape().begin(), b.shape().end() - 2),
+      "matmul: leading dimensions differ: {} x {}", a.shape(), b.shape());
 
   Shape shape = a.shape();
   shape.end()[-2] = a.dim(transpose_a ? -1 : -2);

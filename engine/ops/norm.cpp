@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/norm.h"
 
@@ -23,13 +23,13 @@ struct Options {
 bool storable(const Tensor& t) { return t.dtype() == DType::f32 || t.dtype() == DType::bf16; }
 
 void check_normed(const char* op, const Tensor& x) {
-  check(x.defined() && x.rank() >= 1 && x.dim(-1) > 0 && storable(x), "{}: x must be f32 or bf16 [..., D]", op);
+  require(x.defined() && x.rank() >= 1 && x.dim(-1) > 0 && storable(x), "{}: x must be f32 or bf16 [..., D]", op);
 }
 
 void check_columns(const char* op, const Tensor& columns, const Tensor& x, const Shape& expected) {
-  check(!columns || (columns.shape() == expected && storable(columns)),
-        "{}: {} {} for x {}, expected {} of f32 or bf16", op, columns ? name(columns.dtype()) : "",
-        columns ? columns.shape() : Shape{}, x.shape(), expected);
+  require(!columns || (columns.shape() == expected && storable(columns)),
+          "{}: {} {} for x {}, expected {} of f32 or bf16", op, columns ? name(columns.dtype()) : "",
+          columns ? columns.shape() : Shape{}, x.shape(), expected);
 }
 
 // x seen as [B, T, D] with a contiguous last dimension, without a copy where the strides allow it.
@@ -51,7 +51,7 @@ Tensor normalise(const Options& o, const Tensor& x, const Tensor& scale, const T
   const Tensor rows = as_batched_rows(x).detach(), columns = unit_stride(scale).detach(),
                offsets = unit_stride(shift).detach();
   const Tensor y = Tensor::empty(x.shape(), out.value_or(x.dtype()));
-  check(storable(y), "{}: a result of {} is not supported, f32 or bf16 is needed", o.op, name(y.dtype()));
+  require(storable(y), "{}: a result of {} is not supported, f32 or bf16 is needed", o.op, name(y.dtype()));
   const bool wanted = wants_grad({&x, &scale, &shift});
   const int64_t count = x.numel() / x.dim(-1);
   const Tensor mean = wanted && o.kind == Norm::layer ? Tensor::empty({count}) : Tensor();
@@ -129,8 +129,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, const std::fun
 
 Tensor modulated_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, float eps, std::optional<DType> out) {
   check_normed("modulated_norm", x);
-  check(x.rank() == 3 && scale.defined() && shift.defined(),
-        "modulated_norm: x {}, expected [B, T, D] with a scale and a shift", x.shape());
+  require(x.rank() == 3 && scale.defined() && shift.defined(),
+          "modulated_norm: x {}, expected [B, T, D] with a scale and a shift", x.shape());
   check_columns("modulated_norm", scale, x, {x.dim(0), x.dim(2)});
   check_columns("modulated_norm", shift, x, {x.dim(0), x.dim(2)});
   return normalise({"modulated_norm", Norm::layer, eps, 1}, x, scale, shift, out);

@@ -1,7 +1,7 @@
 #include "engine/ops/reduce.h"
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "kernels/accumulate.h"
@@ -11,7 +11,7 @@ namespace baton {
 namespace {
 
 void check_floats(const char* op, const Tensor& x) {
-  check(x.defined() && (x.dtype() == DType::f32 || x.dtype() == DType::bf16), "{}: f32 or bf16 is needed", op);
+  require(x.defined() && (x.dtype() == DType::f32 || x.dtype() == DType::bf16), "{}: f32 or bf16 is needed", op);
 }
 
 // scale * sum over the dimensions where `kept` (of x's rank) is 1 and x is not, in the shape `out`.
@@ -40,14 +40,14 @@ Tensor sum(const Tensor& x) { return scaled_sum("sum", x, Shape(x.rank(), 1), {}
 Tensor mean(const Tensor& x) { return scaled_sum("mean", x, Shape(x.rank(), 1), {}, one_over(x.numel())); }
 
 Tensor mean_per_item(const Tensor& x) {
-  check(x.rank() >= 1, "mean_per_item: a single value has no items");
+  require(x.rank() >= 1, "mean_per_item: a single value has no items");
   Shape kept(x.rank(), 1);
   kept[0] = x.dim(0);
   return scaled_sum("mean_per_item", x, kept, {x.dim(0)}, one_over(x.numel() / std::max<int64_t>(1, x.dim(0))));
 }
 
 Tensor mean_dim(const Tensor& x, int dim) {
-  check(dim >= -x.rank() && dim < x.rank(), "mean_dim: dimension {} of shape {}", dim, x.shape());
+  require(dim >= -x.rank() && dim < x.rank(), "mean_dim: dimension {} of shape {}", dim, x.shape());
   if (dim < 0) dim += x.rank();
   Shape kept = x.shape(), out = x.shape();
   kept[dim] = 1;
@@ -58,8 +58,8 @@ Tensor mean_dim(const Tensor& x, int dim) {
 Tensor squared_error_per_item(const Tensor& x, const Tensor& target) {
   check_floats("squared_error_per_item", x);
   check_floats("squared_error_per_item", target);
-  check(x.rank() >= 1 && x.shape() == target.shape(), "squared_error_per_item: {} against {}", x.shape(),
-        target.shape());
+  require(x.rank() >= 1 && x.shape() == target.shape(), "squared_error_per_item: {} against {}", x.shape(),
+          target.shape());
   const Tensor a = by_item(x).detach(), b = by_item(target).detach(), out = Tensor::empty({x.dim(0)});
   kernels::cpu::squared_error({a.view(), b.view(), out.view()});
   if (wants_grad({&x})) {

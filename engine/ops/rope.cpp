@@ -1,7 +1,7 @@
 #include "engine/ops/rope.h"
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/rope.h"
 
@@ -17,11 +17,11 @@ Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, DType out, 
 }  // namespace
 
 Tensor rope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
-  check(x.rank() == 4 && x.dim(3) % 2 == 0 && (x.dtype() == DType::f32 || x.dtype() == DType::bf16),
-        "rope: x is {} {}, expected [B, T, H, D] of f32 or bf16 with an even D", name(x.dtype()), x.shape());
+  require(x.rank() == 4 && x.dim(3) % 2 == 0 && (x.dtype() == DType::f32 || x.dtype() == DType::bf16),
+          "rope: x is {} {}, expected [B, T, H, D] of f32 or bf16 with an even D", name(x.dtype()), x.shape());
   const Shape table{x.dim(1), x.dim(3) / 2};
-  check(cos.shape() == table && sin.shape() == table && cos.dtype() == DType::f32 && sin.dtype() == DType::f32,
-        "rope: cos {} and sin {}, expected f32 {} for x {}", cos.shape(), sin.shape(), table, x.shape());
+  require(cos.shape() == table && sin.shape() == table && cos.dtype() == DType::f32 && sin.dtype() == DType::f32,
+          "rope: cos {} and sin {}, expected f32 {} for x {}", cos.shape(), sin.shape(), table, x.shape());
   const Tensor c = contiguous(cos).detach(), s = contiguous(sin).detach();
   const Tensor y = rotate(x, c, s, x.dtype(), false);
   if (wants_grad({&x})) {

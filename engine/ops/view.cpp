@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/embedding.h"
 #include "kernels/convert.h"
 
@@ -12,7 +12,7 @@ namespace baton {
 namespace {
 
 int checked_dim(const char* op, const Tensor& x, int dim) {
-  check(dim >= -x.rank() && dim < x.rank(), "{}: dimension {} of a tensor of shape {}", op, dim, x.shape());
+  require(dim >= -x.rank() && dim < x.rank(), "{}: dimension {} of a tensor of shape {}", op, dim, x.shape());
   return dim < 0 ? dim + x.rank() : dim;
 }
 
@@ -20,11 +20,11 @@ Shape inferred(const Tensor& x, Shape shape) {
   const auto unknown = std::find(shape.begin(), shape.end(), -1);
   if (unknown != shape.end()) {
     const int64_t others = -numel(shape);
-    check(others > 0 && x.numel() % others == 0, "reshape: {} cannot become {}", x.shape(), shape);
+    require(others > 0 && x.numel() % others == 0, "reshape: {} cannot become {}", x.shape(), shape);
     *unknown = x.numel() / others;
   }
-  check(numel(shape) == x.numel() && std::all_of(shape.begin(), shape.end(), [](int64_t d) { return d >= 0; }),
-        "reshape: {} cannot become {}", x.shape(), shape);
+  require(numel(shape) == x.numel() && std::all_of(shape.begin(), shape.end(), [](int64_t d) { return d >= 0; }),
+          "reshape: {} cannot become {}", x.shape(), shape);
   return shape;
 }
 
@@ -95,8 +95,8 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
   std::vector<int> inverse(order.size(), -1);
   for (size_t i = 0; i < order.size(); ++i)
     if (order[i] >= 0 && order[i] < x.rank()) inverse[order[i]] = static_cast<int>(i);
-  check(static_cast<int>(order.size()) == x.rank() && std::find(inverse.begin(), inverse.end(), -1) == inverse.end(),
-        "permute: order {} for a tensor of shape {}", order, x.shape());
+  require(static_cast<int>(order.size()) == x.rank() && std::find(inverse.begin(), inverse.end(), -1) == inverse.end(),
+          "permute: order {} for a tensor of shape {}", order, x.shape());
   const Tensor y = permuted(x, order);
   if (wants_grad({&x}))
     record("permute", {y}, std::span(&x, 1),
@@ -106,8 +106,8 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 
 Tensor narrow(const Tensor& x, int dim, int64_t start, int64_t length) {
   dim = checked_dim("narrow", x, dim);
-  check(start >= 0 && length >= 0 && start + length <= x.dim(dim), "narrow: {} + {} along dimension {} of shape {}",
-        start, length, dim, x.shape());
+  require(start >= 0 && length >= 0 && start + length <= x.dim(dim), "narrow: {} + {} along dimension {} of shape {}",
+          start, length, dim, x.shape());
   const Tensor y = window(x, dim, start, length);
   if (wants_grad({&x})) {
     record("narrow", {y}, std::span(&x, 1),
@@ -122,10 +122,10 @@ Tensor narrow(const Tensor& x, int dim, int64_t start, int64_t length) {
 
 Tensor expand(const Tensor& x, Shape shape) {
   const int added = static_cast<int>(shape.size()) - x.rank();
-  check(added >= 0, "expand: {} to {}", x.shape(), shape);
+  require(added >= 0, "expand: {} to {}", x.shape(), shape);
   Shape stride(shape.size(), 0);
   for (int i = 0; i < x.rank(); ++i) {
-    check(x.dim(i) == 1 || x.dim(i) == shape[added + i], "expand: {} to {}", x.shape(), shape);
+    require(x.dim(i) == 1 || x.dim(i) == shape[added + i], "expand: {} to {}", x.shape(), shape);
     if (x.dim(i) == shape[added + i]) stride[added + i] = x.stride()[i];
   }
   const Tensor y = x.alias(std::move(shape), std::move(stride));
@@ -135,15 +135,16 @@ Tensor expand(const Tensor& x, Shape shape) {
 }
 
 Tensor concat(const std::vector<Tensor>& parts, int dim) {
-  check(!parts.empty(), "concat: no tensors");
+  require(!parts.empty(), "concat: no tensors");
   dim = checked_dim("concat", parts[0], dim);
   Shape shape = parts[0].shape();
   std::vector<int64_t> sizes;
   for (const Tensor& part : parts) {
     Shape same = part.shape();
     if (part.rank() == parts[0].rank()) same[dim] = parts[0].dim(dim);
-    check(same == parts[0].shape() && part.dtype() == parts[0].dtype(), "concat: {} {} after {} {} along dimension {}",
-          name(part.dtype()), part.shape(), name(parts[0].dtype()), parts[0].shape(), dim);
+    require(same == parts[0].shape() && part.dtype() == parts[0].dtype(),
+            "concat: {} {} after {} {} along dimension {}", name(part.dtype()), part.shape(), name(parts[0].dtype()),
+            parts[0].shape(), dim);
     sizes.push_back(part.dim(dim));
   }
   shape[dim] = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
@@ -166,9 +167,9 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int dim) {
   dim = checked_dim("split", x, dim);
-  check(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == x.dim(dim) &&
-            std::all_of(sizes.begin(), sizes.end(), [](int64_t s) { return s >= 0; }),
-        "split: sizes {} of dimension {} of shape {}", sizes, dim, x.shape());
+  require(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == x.dim(dim) &&
+              std::all_of(sizes.begin(), sizes.end(), [](int64_t s) { return s >= 0; }),
+          "split: sizes {} of dimension {} of shape {}", sizes, dim, x.shape());
   std::vector<Tensor> parts;
   int64_t start = 0;
   for (int64_t size : sizes) {
@@ -194,7 +195,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 }
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
-  check(x.rank() >= 1 && index.rank() == 1, "gather_rows: rows {} of a tensor of shape {}", index.shape(), x.shape());
+  require(x.rank() >= 1 && index.rank() == 1, "gather_rows: rows {} of a tensor of shape {}", index.shape(), x.shape());
   Shape shape = x.shape();
   const int64_t row = x.numel() / std::max<int64_t>(1, x.dim(0));
   shape[0] = index.dim(0);

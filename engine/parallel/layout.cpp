@@ -1,6 +1,6 @@
 #include "engine/parallel/layout.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 
@@ -34,8 +34,8 @@ Layout::Layout() = default;
 
 Layout::Layout(Group& world, const Mesh& mesh, bool sequence_parallel, int pieces) {
   using enum Axis;
-  check(mesh.ranks() == world.size(), "mesh: {} is for {} ranks, there are {}", mesh.describe(), mesh.ranks(),
-        world.size());
+  require(mesh.ranks() == world.size(), "mesh: {} is for {} ranks, there are {}", mesh.describe(), mesh.ranks(),
+          world.size());
   groups_ = std::make_shared<Groups>(Groups{mesh, world.rank(), sequence_parallel && mesh.size(tp, 0) > 1, pieces});
   for (Axis axis : {pp, dp, cfg, ring, ulysses, tp})
     groups_->axes[static_cast<int>(axis)] = world.split(mesh.peers(world.rank(), {axis})[0], std::string(name(axis)));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -124,8 +125,8 @@ Mesh::Mesh(const MeshSpec& spec, int ranks, std::span<const double> loads) : spe
   } else if (groups == 1) {
     replicas_ = {total};
   } else {
-    check(static_cast<int>(loads.size()) == groups, "mesh: loads of {} groups of experts for ep={}", loads.size(),
-          groups);
+    require(static_cast<int>(loads.size()) == groups, "mesh: loads of {} groups of experts for ep={}", loads.size(),
+            groups);
     replicas_ = by_load(total, loads);
   }
 }

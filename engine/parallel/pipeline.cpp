@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 
 namespace baton {
@@ -108,7 +108,7 @@ class Pipeline {
 
 std::vector<PipelineTask> pipeline_tasks(PipelineOrder order, int ranks, int rank, int pieces, int passes) {
   if (order == PipelineOrder::one_f_one_b) return one_f_one_b(ranks, rank, pieces, passes);
-  check(pieces == 1, "pipeline: gpipe works on each stage as a whole, not on {} pieces", pieces);
+  require(pieces == 1, "pipeline: gpipe works on each stage as a whole, not on {} pieces", pieces);
   return gpipe(rank, passes);
 }
 
@@ -122,7 +122,7 @@ void run_pipeline(const Stages& stages, PipelineOrder order, std::span<const std
 Tensor relay(const Stages& stages, const Shape& between, const Shape& result,
              const std::function<Tensor(int stage, const Tensor& input)>& forward) {
   if (stages.count() == 1) return forward(0, {});
-  check(!grad_enabled(), "pipeline: gradients go through run_pipeline()");
+  require(!grad_enabled(), "pipeline: gradients go through run_pipeline()");
   Group& group = stages.forward();
   Tensor x;
   for (int stage = 0; stage < stages.count(); ++stage) {

@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 
 namespace baton {
@@ -52,8 +52,8 @@ void pack(const Tensor& x, int dim, const std::vector<int64_t>& parts, const Ten
 
 Tensor joined(const Tensor& x, int dim, int64_t total, Group& group) {
   const std::vector<int64_t> parts = even_parts(total, group.size());
-  check(x.dim(dim) == parts[group.rank()], "gather in group {}: {} of {} on rank {}, expected {}", group.name(),
-        x.dim(dim), total, group.rank(), parts[group.rank()]);
+  require(x.dim(dim) == parts[group.rank()], "gather in group {}: {} of {} on rank {}, expected {}", group.name(),
+          x.dim(dim), total, group.rank(), parts[group.rank()]);
   const Shape whole = with_dim(x.shape(), dim, total);
   const Tensor flat = Tensor::empty({numel(whole)}, x.dtype());
   const Tensor mine = contiguous(x.detach());
@@ -73,8 +73,8 @@ Tensor summed_part(const Tensor& x, int dim, Group& group) {
 // x cut along `from` into a part for each rank -> the ranks' parts joined along `to`, of which they have `parts`.
 Tensor exchanged(const Tensor& x, int from, int to, int64_t total, Group& group) {
   const std::vector<int64_t> cut = even_parts(x.dim(from), group.size()), parts = even_parts(total, group.size());
-  check(x.dim(to) == parts[group.rank()], "exchange in group {}: {} of {} on rank {}, expected {}", group.name(),
-        x.dim(to), total, group.rank(), parts[group.rank()]);
+  require(x.dim(to) == parts[group.rank()], "exchange in group {}: {} of {} on rank {}, expected {}", group.name(),
+          x.dim(to), total, group.rank(), parts[group.rank()]);
   const Shape received = with_dim(with_dim(x.shape(), from, cut[group.rank()]), to, total);
   const Tensor out = Tensor::empty({x.numel()}, x.dtype()), in = Tensor::empty({numel(received)}, x.dtype());
   pack(x, from, cut, out);

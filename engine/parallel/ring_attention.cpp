@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
@@ -128,8 +128,8 @@ std::vector<Tensor> gradients(const std::array<Tensor, 3>& qkv, const AttentionP
 
 Tensor ring_attention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t tokens, Group& ring) {
   if (ring.size() == 1) return attention(q, k, v);
-  check(k.dim(1) == even_parts(tokens, ring.size())[ring.rank()], "ring attention: {} keys of {} on rank {} of {}",
-        k.dim(1), tokens, ring.rank(), ring.size());
+  require(k.dim(1) == even_parts(tokens, ring.size())[ring.rank()], "ring attention: {} keys of {} on rank {} of {}",
+          k.dim(1), tokens, ring.rank(), ring.size());
   const Tensor inputs[] = {q, k, v};
   const bool recorded = wants_grad(inputs);
   AttentionPart whole;

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "engine/core/allocator.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 
@@ -16,8 +16,8 @@ Shape contiguous_stride(const Shape& shape) {
 }
 
 Tensor Tensor::empty(Shape shape, DType dtype) {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
-        kernels::max_rank);
+  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+          kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   auto memory = allocate(baton::numel(shape) * size_of(dtype));
@@ -43,21 +43,21 @@ Tensor Tensor::full(Shape shape, float value) {
 
 Tensor Tensor::from(std::span<const float> values, Shape shape) {
   Tensor t = empty(std::move(shape));
-  check(static_cast<int64_t>(values.size()) == t.numel(), "tensor: {} values for shape {}", values.size(), t.shape());
+  require(static_cast<int64_t>(values.size()) == t.numel(), "tensor: {} values for shape {}", values.size(), t.shape());
   std::copy(values.begin(), values.end(), t.data<float>());
   return t;
 }
 
 Tensor Tensor::from_ids(std::span<const int32_t> values, Shape shape) {
   Tensor t = empty(std::move(shape), DType::i32);
-  check(static_cast<int64_t>(values.size()) == t.numel(), "tensor: {} values for shape {}", values.size(), t.shape());
+  require(static_cast<int64_t>(values.size()) == t.numel(), "tensor: {} values for shape {}", values.size(), t.shape());
   std::copy(values.begin(), values.end(), t.data<int32_t>());
   return t;
 }
 
 Tensor Tensor::borrow(const void* data, Shape shape, DType dtype, std::shared_ptr<const void> owner) {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
-        kernels::max_rank);
+  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+          kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   t.impl_->data = const_cast<void*>(data);
@@ -78,9 +78,9 @@ bool Tensor::is_contiguous() const {
 }
 
 void Tensor::expect(std::initializer_list<DType> accepted, std::string_view type) const {
-  check(defined(), "tensor: undefined where {} values are needed", type);
-  check(std::find(accepted.begin(), accepted.end(), dtype()) != accepted.end(), "tensor of {} read as {}",
-        name(dtype()), type);
+  require(defined(), "tensor: undefined where {} values are needed", type);
+  require(std::find(accepted.begin(), accepted.end(), dtype()) != accepted.end(), "tensor of {} read as {}",
+          name(dtype()), type);
 }
 
 template <>
@@ -126,8 +126,8 @@ kernels::View Tensor::view() const {
 }
 
 Tensor Tensor::alias(Shape shape, Shape stride, int64_t offset) const {
-  check(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
-        kernels::max_rank);
+  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+          kernels::max_rank);
   Tensor t;
   t.impl_ = std::make_shared<Impl>(*impl_);
   t.impl_->slot = nullptr;
@@ -138,21 +138,21 @@ Tensor Tensor::alias(Shape shape, Shape stride, int64_t offset) const {
 }
 
 Tensor Tensor::alias(Shape shape) const {
-  check(is_contiguous() && baton::numel(shape) == numel(), "tensor: {} cannot be seen as {}", this->shape(), shape);
+  require(is_contiguous() && baton::numel(shape) == numel(), "tensor: {} cannot be seen as {}", this->shape(), shape);
   Shape stride = contiguous_stride(shape);
   return alias(std::move(shape), std::move(stride));
 }
 
 void Tensor::move_to(const Tensor& place) {
-  check(place.bytes() == bytes(), "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()),
-        place.shape());
+  require(place.bytes() == bytes(), "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()),
+          place.shape());
   std::memcpy(place.raw(), raw(), bytes());
   look_at(place);
 }
 
 void Tensor::look_at(const Tensor& place) {
-  check(is_contiguous() && place.is_contiguous() && place.shape() == shape() && place.dtype() == dtype(),
-        "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()), place.shape());
+  require(is_contiguous() && place.is_contiguous() && place.shape() == shape() && place.dtype() == dtype(),
+          "tensor: {} {} cannot move to {} {}", name(dtype()), shape(), name(place.dtype()), place.shape());
   impl_->data = place.impl_->data;
   impl_->storage = place.impl_->storage;
 }
@@ -160,7 +160,7 @@ void Tensor::look_at(const Tensor& place) {
 Tensor Tensor::detach() const { return defined() ? alias(shape(), stride()) : Tensor(); }
 
 std::vector<float> Tensor::to_vector() const {
-  check(is_floating(dtype()), "tensor of {} has no floating values", name(dtype()));
+  require(is_floating(dtype()), "tensor of {} has no floating values", name(dtype()));
   std::vector<float> out(numel());
   Shape index(rank(), 0);
   for (float& value : out) {
@@ -185,7 +185,8 @@ std::vector<float> Tensor::to_vector() const {
 }
 
 float Tensor::item() const {
-  check(defined() && numel() == 1, "tensor: item() needs one element, the shape is {}", defined() ? shape() : Shape{});
+  require(defined() && numel() == 1, "tensor: item() needs one element, the shape is {}",
+          defined() ? shape() : Shape{});
   return to_vector()[0];
 }
 

@@ -13,6 +13,7 @@
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/stored_parameters.h"
+#include "engine/models/input_sizes.h"
 #include "engine/parallel/region.h"
 #include "engine/train/random_streams.h"
 #include "engine/train/schedule.h"
@@ -54,6 +55,7 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
   } else {
     start_from(config.denoiser.start);
   }
+  check_latents(config_.denoiser.transformer, latents_);
   set_ranges();
   grid_ = make_validation_grid(data, config.validation.items, config.validation.t_bins);
 }
@@ -67,6 +69,9 @@ void DenoiserTrainer::start_from(const Path& pipeline) {
         start.experts(), planned_ranges_.count());
   config_.denoiser.transformer = start.expert_configs()[0];
   config_.denoiser.text_encoder = read_t5_config(pipeline / "text_encoder" / "config.json", "UMT5EncoderModel");
+  check(config_.denoiser.text_encoder.d_model == config_.denoiser.transformer.text_dim,
+        "model.start: the text encoder of {} gives states of {} channels, its denoiser's text_dim is {}",
+        pipeline.string(), config_.denoiser.text_encoder.d_model, config_.denoiser.transformer.text_dim);
   TensorStore text(pipeline / "text_encoder");
   StoredParameters text_source(text, true);
   set_text_encoder(text_source);

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "kernels/optimizer.h"
 
@@ -48,7 +48,7 @@ FlatParameters::FlatParameters(const Parameters& parameters, Group& replicas, in
       group_(replicas.split(0, replicas.name())),
       stage_(replicas.size() == 1 ? 0 : zero_stage),
       offsets_{0} {
-  check(zero_stage >= 0 && zero_stage <= 3, "zero: stage {}, expected 0 to 3", zero_stage);
+  require(zero_stage >= 0 && zero_stage <= 3, "zero: stage {}, expected 0 to 3", zero_stage);
   for (const Parameter& p : parameters_) offsets_.push_back(offsets_.back() + p.value.numel());
   boundaries_ = cut(offsets_, group_->size());
   if (group_->size() == 1) {
@@ -109,7 +109,7 @@ void FlatParameters::expect_last_gradients() { hook(true); }
 
 void FlatParameters::arrived(size_t parameter) {
   Bucket& bucket = **std::ranges::find_if(buckets_, [&](const auto& b) { return b->first <= parameter; });
-  check(!bucket.pending, "training: the gradient of {} changed after it was sent", parameters_[parameter].name);
+  require(!bucket.pending, "training: the gradient of {} changed after it was sent", parameters_[parameter].name);
   bucket.here[parameter - bucket.first] = true;
   start_ready_buckets(false);
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "engine/core/error.h"
 #include "engine/core/random.h"
+#include "engine/core/require.h"
 #include "engine/diffusion/objective.h"
 #include "engine/models/text_states.h"
 #include "engine/ops/elementwise.h"
@@ -27,8 +27,8 @@ FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const in
   std::vector<double> times;
   for (int64_t i = 0; i < items; ++i) {
     const NoisySample& sample = batch[order[i]];
-    check(sample.picture.latents.shape() == item, "training: latents {} and {} in one batch", item,
-          sample.picture.latents.shape());
+    require(sample.picture.latents.shape() == item, "training: latents {} and {} in one batch", item,
+            sample.picture.latents.shape());
     times.push_back(sample.t);
     timestep.data<float>()[i] = timestep_of(sample.t);
   }

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/view.h"
@@ -43,7 +43,7 @@ Tensor inverse_norms(const Tensor& x) {
 }  // namespace
 
 Tensor orthogonalize(const Tensor& matrices, DType compute) {
-  check(matrices.rank() == 3, "orthogonalize: {} is no batch of matrices", matrices.shape());
+  require(matrices.rank() == 3, "orthogonalize: {} is no batch of matrices", matrices.shape());
   NoGrad off;
   constexpr int iterations = 5;
   constexpr float a = 3.4445f, b = -4.7750f, c = 2.0315f;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/io/json.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/shared_safetensors.h"
@@ -19,7 +20,8 @@ namespace {
 void copy_values(const Parameters& from, const Parameters& to) {
   for (const Parameter& p : to) {
     const Tensor& value = find(from, p.name);
-    check(value.shape() == p.value.shape(), "training: {} {} cannot become {}", p.name, value.shape(), p.value.shape());
+    require(value.shape() == p.value.shape(), "training: {} {} cannot become {}", p.name, value.shape(),
+            p.value.shape());
     std::memcpy(p.value.raw(), value.raw(), value.bytes());
   }
 }

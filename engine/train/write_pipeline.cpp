@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/io/directory.h"
 #include "engine/io/model_config.h"
 #include "engine/io/pipeline_directory.h"
@@ -69,8 +69,8 @@ void write_weights(const Path& folder, const std::string& stem, const Parameters
 }
 
 void write_pipeline(const Path& folder, const PipelineParts& parts) {
-  check(static_cast<int>(parts.experts.size()) == parts.ranges.count(), "pipeline: {} experts for {} ranges",
-        parts.experts.size(), parts.ranges.count());
+  require(static_cast<int>(parts.experts.size()) == parts.ranges.count(), "pipeline: {} experts for {} ranges",
+          parts.experts.size(), parts.ranges.count());
   AtomicDirectory directory(folder);
   const Path& root = directory.path();
   for (int i = 0; i < parts.ranges.count(); ++i) {

@@ -71,6 +71,7 @@ TEST(TrainConfig, RefusesValuesThatDoNotFitEachOther) {
   EXPECT_THAT(error_of(denoiser, {"experts.boundaries=[0.5]"}), HasSubstr("expected 3"));
   EXPECT_THAT(error_of(denoiser, {"experts.boundaries=[0.5, 0.6, 0.2]"}), HasSubstr("fall from each to the next"));
   EXPECT_THAT(error_of(denoiser, {"experts.boundaries=[1, 0.6, 0.2]"}), HasSubstr("fall from each to the next"));
+  EXPECT_THAT(error_of(denoiser, {"model.transformer.patch_size=[2, 2, 2]"}), HasSubstr("one frame"));
   EXPECT_THAT(error_of(denoiser, {"experts.branch_at=4000000"}), HasSubstr("beyond steps"));
   EXPECT_EQ(error_of(denoiser, {"experts.boundaries=[0.9, 0.6, 0.2]"}), "no error");
 }

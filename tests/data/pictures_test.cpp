@@ -123,7 +123,7 @@ TEST_F(PicturesTest, RefusesCropsOutside) {
   config_.crop = 4;
   const Pictures pictures = open();
   for (const Draw& draw : {Draw{.item = 2}, Draw{.item = -1}, Draw{.top = 5}, Draw{.left = -1}})
-    EXPECT_THROW(pictures.crops(std::span(&draw, 1)), InputError);
+    EXPECT_THROW(pictures.crops(std::span(&draw, 1)), LogicError);
 }
 
 TEST_F(PicturesTest, LoaderMakesWhatTheSamplerDraws) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/diffusion/schedule.h"
 
 namespace baton {
@@ -33,8 +34,8 @@ TEST(ExpertRanges, RangesTileTheUnitInterval) {
   EXPECT_EQ(experts.range(1).low, 0.4);
   EXPECT_EQ(experts.range(2).high, 0.4);
   EXPECT_EQ(experts.range(2).low, 0);
-  EXPECT_THROW(experts.range(3), InputError);
-  EXPECT_THROW(experts.range(-1), InputError);
+  EXPECT_THROW(experts.range(3), LogicError);
+  EXPECT_THROW(experts.range(-1), LogicError);
 }
 
 TEST(ExpertRanges, OneExpertOwnsEverything) {
@@ -61,7 +62,7 @@ TEST(ExpertRanges, RefusesBadDefinitionsAndNamesTheValues) {
 TEST(ExpertRanges, RefusesNoiseLevelsOutsideTheUnitInterval) {
   const ExpertRanges experts({0.5});
   for (double t : {-1e-9, 1.001, std::numeric_limits<double>::quiet_NaN()})
-    EXPECT_THROW(experts.expert_of(t), InputError);
+    EXPECT_THROW(experts.expert_of(t), LogicError);
 }
 
 // Expected: plain integer arithmetic, timestep / 1000 >= k / N without a rounding.

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
-#include "engine/core/error.h"
 #include "engine/core/random.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -60,9 +60,9 @@ TEST(Objective, LossIsTheMeanSquareOfEachItem) {
 
 TEST(Objective, RefusesWhatDoesNotFit) {
   const Tensor image = Tensor::zeros({2, 3});
-  EXPECT_THROW(noised(image, Tensor::zeros({3, 2}), std::vector<double>{0, 0}), InputError);
-  EXPECT_THROW(noised(image, Tensor::zeros({2, 3}), std::vector<double>{0}), InputError);
-  EXPECT_THROW(flow_target(image, Tensor::zeros({3, 2})), InputError);
+  EXPECT_THROW(noised(image, Tensor::zeros({3, 2}), std::vector<double>{0, 0}), LogicError);
+  EXPECT_THROW(noised(image, Tensor::zeros({2, 3}), std::vector<double>{0}), LogicError);
+  EXPECT_THROW(flow_target(image, Tensor::zeros({3, 2})), LogicError);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/random.h"
+#include "engine/models/clip_text.h"
 #include "engine/models/t5_encoder.h"
 #include "engine/models/wan_transformer.h"
 #include "engine/ops/view.h"
@@ -54,6 +55,24 @@ TEST_F(TextStatesTest, CountedPaddingIsPadding) {
   const auto a = model(latents, timestep, model.encode_text(counted.states, counted.count)).to_vector(),
              b = model(latents, timestep, model.encode_text(written, {})).to_vector();
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4);
+}
+
+TEST_F(TextStatesTest, RefusesTokensThatTheEncoderDoesNotKnow) {
+  EXPECT_NO_THROW(encode_texts(encoder_, {{19}}, max_length));
+  EXPECT_THROW(encode_texts(encoder_, {{20}}, max_length), InputError);
+  EXPECT_THROW(encode_texts(encoder_, {{-1}}, max_length), InputError);
+}
+
+TEST_F(TextStatesTest, RefusesTextsLongerThanTheEncodersPositions) {
+  const ClipText clip({.vocab_size = 20,
+                       .hidden_size = 8,
+                       .intermediate_size = 8,
+                       .num_hidden_layers = 1,
+                       .num_attention_heads = 2,
+                       .max_position_embeddings = 4},
+                      random_, DType::f32);
+  EXPECT_NO_THROW(encode_texts(clip, {{1, 2, 3}}, max_length));
+  EXPECT_THROW(encode_texts(clip, {{1, 2, 3, 4}}, max_length), InputError);
 }
 
 TEST_F(TextStatesTest, RefusesEmptyAndLongTexts) {

@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "tests/ops/op_test.h"
 #include "tests/reference/attention.h"
@@ -210,15 +210,15 @@ TEST(Attention, NotANumberIsNotHidden) {
 
 TEST(Attention, WrongInputsAreRefused) {
   const std::vector<Tensor> in = inputs(2, 3, 4, 2, 8);
-  EXPECT_THROW(attention(in[0], in[1], random({2, 5, 2, 8}, 1)), InputError);
-  EXPECT_THROW(attention(in[0], random({2, 4, 1, 8}, 1), random({2, 4, 1, 8}, 1)), InputError);
-  EXPECT_THROW(attention(in[0], random({3, 4, 2, 8}, 1), random({3, 4, 2, 8}, 1)), InputError);
-  EXPECT_THROW(attention(in[0], to_bf16(in[1]), in[2]), InputError);
-  EXPECT_THROW(attention(in[0], in[1], in[2], {.causal = true}), InputError);
-  EXPECT_THROW(attention(in[0], in[1], in[2], {.bias = random({3, 3, 4}, 1)}), InputError);
-  EXPECT_THROW(attention(in[0], in[1], in[2], {.key_count = random({2, 3}, 1)}), InputError);
+  EXPECT_THROW(attention(in[0], in[1], random({2, 5, 2, 8}, 1)), LogicError);
+  EXPECT_THROW(attention(in[0], random({2, 4, 1, 8}, 1), random({2, 4, 1, 8}, 1)), LogicError);
+  EXPECT_THROW(attention(in[0], random({3, 4, 2, 8}, 1), random({3, 4, 2, 8}, 1)), LogicError);
+  EXPECT_THROW(attention(in[0], to_bf16(in[1]), in[2]), LogicError);
+  EXPECT_THROW(attention(in[0], in[1], in[2], {.causal = true}), LogicError);
+  EXPECT_THROW(attention(in[0], in[1], in[2], {.bias = random({3, 3, 4}, 1)}), LogicError);
+  EXPECT_THROW(attention(in[0], in[1], in[2], {.key_count = random({2, 3}, 1)}), LogicError);
   EXPECT_THROW(attention(in[0].alias({2, 3, 2, 4}, {48, 16, 8, 2}), random({2, 4, 2, 4}, 1), random({2, 4, 2, 4}, 1)),
-               InputError);
+               LogicError);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "engine/ops/conv.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "tests/ops/op_test.h"
 #include "tests/reference/conv.h"
 
@@ -64,12 +64,12 @@ TEST(Conv, ReadsTheLastTemporalSlice) {
 
 TEST(Conv, RefusesWhatDoesNotFit) {
   const Tensor x = random({1, 6, 5, 4}, 1), weight = random({7, 4, 3, 3}, 2);
-  EXPECT_THROW(conv2d(x, random({7, 5, 3, 3}, 2), {}, 1, {}), InputError);
-  EXPECT_THROW(conv2d(x, weight, random({4}, 2), 1, {}), InputError);
-  EXPECT_THROW(conv2d(x, weight, {}, 0, {}), InputError);
-  EXPECT_THROW(conv2d(x, weight, {}, 1, {-1, 0, 0, 0}), InputError);
-  EXPECT_THROW(conv2d(random({1, 2, 5, 4}, 1), weight, {}, 1, {}), InputError);
-  EXPECT_THROW(conv2d(x, test::to_bf16(weight), {}, 1, {}), InputError);
+  EXPECT_THROW(conv2d(x, random({7, 5, 3, 3}, 2), {}, 1, {}), LogicError);
+  EXPECT_THROW(conv2d(x, weight, random({4}, 2), 1, {}), LogicError);
+  EXPECT_THROW(conv2d(x, weight, {}, 0, {}), LogicError);
+  EXPECT_THROW(conv2d(x, weight, {}, 1, {-1, 0, 0, 0}), LogicError);
+  EXPECT_THROW(conv2d(random({1, 2, 5, 4}, 1), weight, {}, 1, {}), LogicError);
+  EXPECT_THROW(conv2d(x, test::to_bf16(weight), {}, 1, {}), LogicError);
 }
 
 TEST(Upsample, RepeatsPixels) {
@@ -83,7 +83,7 @@ TEST(Upsample, RepeatsPixels) {
           ASSERT_EQ(to[((b * 6 + i) * 8 + j) * 5 + c], from[((b * 3 + i / 2) * 4 + j / 2) * 5 + c]);
   test::check_gradient([](const auto& in) { return upsample2x(in[0]); }, {x});
   test::check_bf16([](const auto& in) { return upsample2x(in[0]); }, {x});
-  EXPECT_THROW(upsample2x(random({3, 4, 5}, 1)), InputError);
+  EXPECT_THROW(upsample2x(random({3, 4, 5}, 1)), LogicError);
 }
 
 }  // namespace

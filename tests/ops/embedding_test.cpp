@@ -1,6 +1,6 @@
 #include "engine/ops/embedding.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "tests/ops/reference_check.h"
 
 namespace baton::test {
@@ -44,11 +44,11 @@ TEST(Embedding, IdsOutsideTheTableAreNamed) {
   try {
     embedding(Tensor::from_ids(std::vector<int32_t>{1, 2, 5999, 7000}, {2, 2}), Tensor::zeros({6000, 4}));
     FAIL();
-  } catch (const InputError& error) {
+  } catch (const LogicError& error) {
     EXPECT_STREQ(error.what(), "embedding: id 7000 at position 3 is outside the table of 6000 rows");
   }
-  EXPECT_THROW(embedding(Tensor::from_ids(std::vector<int32_t>{-1}, {1}), Tensor::zeros({5, 4})), InputError);
-  EXPECT_THROW(embedding(random({2}, 1), Tensor::zeros({5, 4})), InputError);
+  EXPECT_THROW(embedding(Tensor::from_ids(std::vector<int32_t>{-1}, {1}), Tensor::zeros({5, 4})), LogicError);
+  EXPECT_THROW(embedding(random({2}, 1), Tensor::zeros({5, 4})), LogicError);
 }
 
 TEST(TimestepEmbedding, CosinesThenSines) {
@@ -61,7 +61,7 @@ TEST(TimestepEmbedding, CosinesThenSines) {
       EXPECT_NEAR(got[b * 6 + i], std::cos(angle), 1e-4);
       EXPECT_NEAR(got[b * 6 + 3 + i], std::sin(angle), 1e-4);
     }
-  EXPECT_THROW(timestep_embedding(t, 5), InputError);
+  EXPECT_THROW(timestep_embedding(t, 5), LogicError);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "engine/ops/linear.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/view.h"
 #include "tests/ops/op_test.h"
@@ -144,11 +144,11 @@ TEST(Linear, GradientsOnlyWhereWanted) {
 }
 
 TEST(Linear, RefusesWhatDoesNotFit) {
-  EXPECT_THROW(linear(random({4, 6}, 1), random({5, 7}, 2)), InputError);
-  EXPECT_THROW(linear(random({4, 6}, 1), random({5, 6}, 2), random({6}, 3)), InputError);
-  EXPECT_THROW(linear(random({4, 6}, 1), test::to_bf16(random({5, 6}, 2))), InputError);
-  EXPECT_THROW(linear(random({4, 6}, 1), PackedWeight()), InputError);
-  EXPECT_THROW(linear(random({4, 6}, 1), Tensor()), InputError);
+  EXPECT_THROW(linear(random({4, 6}, 1), random({5, 7}, 2)), LogicError);
+  EXPECT_THROW(linear(random({4, 6}, 1), random({5, 6}, 2), random({6}, 3)), LogicError);
+  EXPECT_THROW(linear(random({4, 6}, 1), test::to_bf16(random({5, 6}, 2))), LogicError);
+  EXPECT_THROW(linear(random({4, 6}, 1), PackedWeight()), LogicError);
+  EXPECT_THROW(linear(random({4, 6}, 1), Tensor()), LogicError);
 }
 
 TEST(Linear, NoRows) {

@@ -1,6 +1,6 @@
 #include "engine/ops/rope.h"
 
-#include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/ops/view.h"
 #include "tests/ops/reference_check.h"
 
@@ -54,9 +54,9 @@ TEST(Rope, ReadsWindowsInPlace) {
 
 TEST(Rope, WrongShapesAreRefused) {
   const Table t = table(5, 8);
-  EXPECT_THROW(rope(random({2, 5, 8}, 1), t.cos, t.sin), InputError);
-  EXPECT_THROW(rope(random({2, 5, 3, 7}, 1), t.cos, t.sin), InputError);
-  EXPECT_THROW(rope(random({2, 4, 3, 8}, 1), t.cos, t.sin), InputError);
+  EXPECT_THROW(rope(random({2, 5, 8}, 1), t.cos, t.sin), LogicError);
+  EXPECT_THROW(rope(random({2, 5, 3, 7}, 1), t.cos, t.sin), LogicError);
+  EXPECT_THROW(rope(random({2, 4, 3, 8}, 1), t.cos, t.sin), LogicError);
 }
 
 }  // namespace

@@ -194,6 +194,28 @@ TEST_F(GenerateTest, BadDefinitionsAreRefused) {
   EXPECT_THROW(run(config(model, "a.png")), InputError);
 }
 
+// What its layers would refuse as a broken promise is refused where the file is known.
+TEST_F(GenerateTest, BadConfigsOfPartsAreRefused) {
+  const struct {
+    const char *file, *key;
+    Json value;
+  } cases[] = {{"transformer/config.json", "patch_size", {2, 2, 2}},
+               {"transformer/config.json", "rope_max_seq_len", 1},
+               {"transformer/config.json", "text_dim", 24},
+               {"transformer/config.json", "in_channels", 5},
+               {"text_encoder/config.json", "vocab_size", 1},
+               {"text_encoder/config.json", "d_model", 24},
+               {"vae/config.json", "in_channels", 4},
+               {"vae/config.json", "z_dim", 5}};
+  for (const auto& bad : cases) {
+    const Path model = test::write_tiny_pipeline("tiny_parts", {});
+    Json part = read_json(model / bad.file);
+    part[bad.key] = bad.value;
+    write_json(model / bad.file, part);
+    EXPECT_THROW(run(config(model, "a.png")), InputError) << bad.file << ": " << bad.key;
+  }
+}
+
 TEST_F(GenerateTest, SizesAndStepsAreChecked) {
   const Path model = test::write_tiny_pipeline("tiny_sizes", {0.6});
   GenerateConfig c = config(model, "a.png");

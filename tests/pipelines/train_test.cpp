@@ -199,6 +199,21 @@ TEST_F(TrainTest, RefusesMeshesThatDoNotFit) {
   EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
 }
 
+TEST_F(TrainTest, RefusesPicturesThatTheModelsCannotRead) {
+  ASSERT_EQ(train(vae_config()), exit_done);
+  const std::atomic<bool> stop{false};
+  TrainConfig config = denoiser_config("denoiser");
+  ++config.data.size;  // no multiple of the pixels of a latent
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
+  config = denoiser_config("denoiser");
+  config.denoiser.transformer.patch_size = {1, 7, 7};
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
+  config = denoiser_config("denoiser");
+  config.denoiser.transformer.rope_max_seq_len = 1;
+  EXPECT_THROW(run_train(config, {DType::f32, 1, ProgressMode::none, stop}), InputError);
+  EXPECT_FALSE(std::filesystem::exists(root_ / "denoiser"));
+}
+
 TEST_F(TrainTest, RefusesWhatIsNotThere) {
   const std::atomic<bool> stop{false};
   TrainConfig config = denoiser_config("denoiser");

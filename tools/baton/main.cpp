@@ -13,6 +13,7 @@
 #include "engine/io/utf8.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
+#include "pipelines/failure.h"
 #include "pipelines/generate.h"
 #include "pipelines/inspect.h"
 #include "pipelines/picture_file.h"
@@ -247,14 +248,12 @@ int main(int argc, char** argv) {
   std::signal(SIGTERM, on_interrupt);
   try {
     return run(argc, argv);
-  } catch (const InputError& error) {
-    spdlog::error("{}", error.what());
-    return exit_bad_input;
   } catch (const LostRank& error) {
     spdlog::error("{}", error.what());
     std::_Exit(exit_failed);  // a thread hangs and uses what a return would take down
   } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
-    return exit_failed;
+    const Failure failure = describe_failure(error);
+    spdlog::error("{}", failure.message);
+    return failure.exit_code;
   }
 }

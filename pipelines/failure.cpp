@@ -1,0 +1,18 @@
+#include "pipelines/failure.h"
+
+#include <new>
+
+#include "engine/core/error.h"
+#include "pipelines/runtime.h"
+
+namespace baton {
+
+Failure describe_failure(const std::exception& error) {
+  if (dynamic_cast<const InputError*>(&error)) return {exit_bad_input, error.what()};
+  if (dynamic_cast<const RunError*>(&error)) return {exit_failed, error.what()};
+  if (dynamic_cast<const std::bad_alloc*>(&error))
+    return {exit_failed, "out of memory: the system gives no more; smaller pictures, batches or models need less"};
+  return {exit_failed, fmt::format("unexpected: {}; this is a bug of Baton, please report it", error.what())};
+}
+
+}  // namespace baton

@@ -1,0 +1,46 @@
+#include "pipelines/failure.h"
+
+#include <gmock/gmock.h>
+
+#include <new>
+
+#include "engine/comm/local.h"
+#include "engine/core/error.h"
+#include "engine/core/require.h"
+#include "pipelines/runtime.h"
+
+namespace baton {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Failure, WhatTheUserGaveAndWhatWentWrongAreSaidAsTheyAre) {
+  const Failure input = describe_failure(InputError("no such folder")), run = describe_failure(RunError("disk full")),
+                lost = describe_failure(LostRank("rank 1 hangs"));
+  EXPECT_EQ(input.exit_code, exit_bad_input);
+  EXPECT_EQ(input.message, "no such folder");
+  EXPECT_EQ(run.exit_code, exit_failed);
+  EXPECT_EQ(run.message, "disk full");
+  EXPECT_EQ(lost.exit_code, exit_failed);
+  EXPECT_EQ(lost.message, "rank 1 hangs");
+}
+
+TEST(Failure, BrokenPromisesAndForeignExceptionsAskForAReport) {
+  for (const Failure& failure :
+       {describe_failure(LogicError("linear: 3 columns")), describe_failure(std::out_of_range("linear: 3 columns"))}) {
+    EXPECT_EQ(failure.exit_code, exit_failed);
+    EXPECT_THAT(failure.message, HasSubstr("linear: 3 columns"));
+    EXPECT_THAT(failure.message, HasSubstr("bug of Baton, please report it"));
+  }
+}
+
+TEST(Failure, MemoryThatRunsOutIsNoBug) {
+  const Failure failure = describe_failure(std::bad_alloc());
+  EXPECT_EQ(failure.exit_code, exit_failed);
+  EXPECT_THAT(failure.message, HasSubstr("out of memory"));
+  EXPECT_THAT(failure.message, Not(HasSubstr("bug")));
+}
+
+}  // namespace
+}  // namespace baton
