@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/parallel.h"
 #include "engine/core/require.h"
 #include "engine/data/dataset_source.h"
 #include "engine/io/image.h"
@@ -46,8 +47,7 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
   const Color background = parse_color(config.background);
   const auto count = static_cast<int64_t>(dataset.items.size());
   std::vector<PictureCheck> checks(count);
-#pragma omp parallel for schedule(dynamic, 16)
-  for (int64_t i = 0; i < count; ++i) {
+  for_each_in_parallel(count, [&](int64_t i) {
     beat();
     try {
       const Image image = read_image(dataset.items[i].picture, background);
@@ -56,10 +56,12 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
       const Image square = to_square(image, config.size);
       checks[i].hash = hash_bytes(as_bytes(square.pixels));
       if (use) use(i, square.pixels);
-    } catch (const std::exception& error) {  // nothing may leave a parallel region
+    } catch (const InputError& error) {
+      checks[i].error = error.what();
+    } catch (const RunError& error) {
       checks[i].error = error.what();
     }
-  }
+  });
   return checks;
 }
 

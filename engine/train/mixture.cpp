@@ -32,13 +32,15 @@ FlowBatch make_flow_batch(std::span<const NoisySample> batch, std::span<const in
     times.push_back(sample.t);
     timestep.data<float>()[i] = timestep_of(sample.t);
   }
+  std::vector<const float*> pictures;
+  for (int64_t i : order) pictures.push_back(batch[i].picture.latents.data<float>());
+  float *images = image.data<float>(), *noises = noise.data<float>();
   const int64_t size = numel(item);
   constexpr int64_t normal_cost = 64;  // a logarithm, a sine and a cosine for two numbers
   kernels::cpu::parallel_for(items, normal_cost * size, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      const NoisySample& sample = batch[order[i]];
-      std::copy_n(sample.picture.latents.data<float>(), size, image.data<float>() + i * size);
-      random_normal({noise.data<float>() + i * size, static_cast<size_t>(size)}, seed, sample.noise_stream);
+      std::copy_n(pictures[i], size, images + i * size);
+      random_normal({noises + i * size, static_cast<size_t>(size)}, seed, batch[order[i]].noise_stream);
     }
   });
   return {noised(image, noise, times), flow_target(image, noise), timestep};

@@ -10,6 +10,7 @@
 #include "kernels/cpu/partial_sums.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/strided.h"
+#include "kernels/cpu/thread_scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace baton::kernels::cpu::HWY_NAMESPACE {
@@ -211,22 +212,22 @@ void unary_backward_here(const UnaryBackwardArgs& args) {
 }
 
 // Row b of a [B, D] tensor as f32.
-HWY_INLINE const float* gate_row(const View& gate, int64_t b, std::vector<float>& scratch) {
-  return fetch(gate, b * gate.stride[0], 1, gate.shape[1], scratch.data());
+HWY_INLINE const float* gate_row(const View& gate, int64_t b, float* scratch) {
+  return fetch(gate, b * gate.stride[0], 1, gate.shape[1], scratch);
 }
 
 void gated_add_here(const GatedAddArgs& args) {
   const int64_t times = args.x.shape[1], d = args.x.shape[2];
+  const ThreadScratch scratch(d);
   with_type(args.x.dtype, [&](auto type_x) {
     with_type(args.y.dtype, [&](auto type_y) {
       const auto* x = args.x.as<const decltype(type_x)>();
       const auto* y = args.y.as<const decltype(type_y)>();
       auto* out = args.out.as<decltype(type_x)>();
-      parallel_for(args.x.shape[0] * times, d, [&](int64_t begin, int64_t end, int) {
-        std::vector<float> scratch(d);
+      parallel_for(args.x.shape[0] * times, d, [&](int64_t begin, int64_t end, int thread) {
         const float* gate = nullptr;
         for (int64_t row = begin; row < end; ++row) {
-          if (!gate || row % times == 0) gate = gate_row(args.gate, row / times, scratch);
+          if (!gate || row % times == 0) gate = gate_row(args.gate, row / times, scratch.of(thread));
           for_each_vector(d, [&](int64_t i, auto part) {
             const int64_t at = row * d + i;
             store(hn::MulAdd(load(gate + i, part), load(y + at, part), load(x + at, part)), out + at, part);
@@ -254,16 +255,16 @@ void gated_add_backward_here(const GatedAddBackwardArgs& args) {
   const int64_t batch = args.dout.shape[0], times = args.dout.shape[1], d = args.dout.shape[2];
   const Chunks chunks(times, d);
   PartialSums partial(batch, chunks.count, d, args.dgate.as<float>());
+  const ThreadScratch scratch(d);
   with_type(args.dout.dtype, [&](auto gradient_type) {
     with_type(args.y.dtype, [&](auto type) {
       using Y = decltype(type);
-      parallel_for(batch * chunks.count, std::min(chunks.size, times) * d, [&](int64_t begin, int64_t end, int) {
-        std::vector<float> scratch(d);
+      parallel_for(batch * chunks.count, std::min(chunks.size, times) * d, [&](int64_t begin, int64_t end, int thread) {
         for (int64_t task = begin; task < end; ++task) {
           const int64_t b = task / chunks.count, first = task % chunks.count * chunks.size;
           const int64_t start = (b * times + first) * d, rows = std::min(chunks.size, times - first);
           gated_add_backward_rows(args.dout.as<const decltype(gradient_type)>() + start,
-                                  gate_row(args.gate, b, scratch), args.y.as<const Y>() + start,
+                                  gate_row(args.gate, b, scratch.of(thread)), args.y.as<const Y>() + start,
                                   args.dy ? args.dy.as<Y>() + start : nullptr, partial.zeroed(b, task % chunks.count),
                                   rows, d);
         }

@@ -11,16 +11,20 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/partial_sums.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/thread_scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace baton::kernels::cpu::HWY_NAMESPACE {
 namespace {
 
-// The factor and addend of each column for the current item, as f32.
+// The factor and addend of each column for the current item, as f32, in 2 d floats of scratch.
 class Columns {
  public:
-  Columns(const View& scale, const View& shift, float scale_offset, int64_t d)
-      : scale_(scale), shift_(shift), offset_(scale_offset), factor_(d, 1.0f), addend_(d, 0.0f) {}
+  Columns(const View& scale, const View& shift, float scale_offset, int64_t d, float* scratch)
+      : scale_(scale), shift_(shift), offset_(scale_offset), d_(d), factor_(scratch), addend_(scratch + d) {
+    std::fill_n(factor_, d, 1.0f);
+    std::fill_n(addend_, d, 0.0f);
+  }
 
   void select(int64_t item) {
     if (item == item_ || (item_ >= 0 && scale_.rank != 2 && shift_.rank != 2)) return;
@@ -28,23 +32,21 @@ class Columns {
     read(scale_, factor_, offset_);
     read(shift_, addend_, 0);
   }
-  const float* factor() const { return factor_.data(); }
-  const float* addend() const { return addend_.data(); }
+  const float* factor() const { return factor_; }
+  const float* addend() const { return addend_; }
 
  private:
-  void read(const View& v, std::vector<float>& values, float offset) const {
+  void read(const View& v, float* values, float offset) const {
     if (!v) return;
-    const int64_t d = static_cast<int64_t>(values.size());
-    const float* row = fetch(v, v.rank == 2 ? item_ * v.stride[0] : 0, 1, d, values.data());
-    for_each_vector(d, [&](int64_t i, auto part) {
-      store(hn::Add(load(row + i, part), constant(offset)), values.data() + i, part);
-    });
+    const float* row = fetch(v, v.rank == 2 ? item_ * v.stride[0] : 0, 1, d_, values);
+    for_each_vector(
+        d_, [&](int64_t i, auto part) { store(hn::Add(load(row + i, part), constant(offset)), values + i, part); });
   }
 
   const View &scale_, &shift_;
   float offset_;
-  int64_t item_ = -1;
-  std::vector<float> factor_, addend_;
+  int64_t d_, item_ = -1;
+  float *factor_, *addend_;
 };
 
 template <typename X, typename F>
@@ -93,8 +95,9 @@ void norm_as(const NormArgs& args) {
   const int64_t times = args.x.shape[1], d = args.x.shape[2];
   const X* x = args.x.as<const X>();
   Y* y = args.y.as<Y>();
-  parallel_for(args.x.shape[0] * times, 3 * d, [&](int64_t begin, int64_t end, int) {
-    Columns columns(args.scale, args.shift, args.scale_offset, d);
+  const ThreadScratch scratch(2 * d);
+  parallel_for(args.x.shape[0] * times, 3 * d, [&](int64_t begin, int64_t end, int thread) {
+    Columns columns(args.scale, args.shift, args.scale_offset, d, scratch.of(thread));
     for (int64_t row = begin; row < end; ++row) {
       const int64_t item = row / times;
       columns.select(item);
@@ -167,25 +170,27 @@ void norm_backward_as(const NormBackwardArgs& args) {
   const Chunks chunks(group, d);
   PartialSums dscale(groups, chunks.count, d, args.dscale.as<float>()),
       dshift(groups, chunks.count, d, args.dshift.as<float>());
-  parallel_for(groups * chunks.count, std::min(chunks.size, group) * d * 6, [&](int64_t begin, int64_t end, int) {
-    Columns columns(args.scale, args.shift, args.scale_offset, d);
-    std::vector<float> g(d);
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t owner = task / chunks.count, chunk = task % chunks.count;
-      float *scale_sums = dscale.zeroed(owner, chunk), *shift_sums = dshift.zeroed(owner, chunk);
-      const int64_t first = owner * group + chunk * chunks.size,
-                    last = std::min(first + chunks.size, (owner + 1) * group);
-      for (int64_t row = first; row < last; ++row) {
-        const int64_t item = row / times;
-        columns.select(item);
-        const X* x = args.x.as<const X>() + item * args.x.stride[0] + row % times * args.x.stride[1];
-        const Statistics s{args.mean ? args.mean.as<const float>()[row] : 0, args.rstd.as<const float>()[row]};
-        row_backward<silu>(args, args.dy.as<const G>() + row * d, x, args.dx ? args.dx.as<X>() + row * d : nullptr, d,
-                           s, columns, g.data(), scale_sums, shift_sums,
-                           args.mean_gu ? args.mean_gu.as<float>() + row : nullptr);
-      }
-    }
-  });
+  const ThreadScratch scratch(3 * d);
+  parallel_for(
+      groups * chunks.count, std::min(chunks.size, group) * d * 6, [&](int64_t begin, int64_t end, int thread) {
+        Columns columns(args.scale, args.shift, args.scale_offset, d, scratch.of(thread));
+        float* g = scratch.of(thread) + 2 * d;
+        for (int64_t task = begin; task < end; ++task) {
+          const int64_t owner = task / chunks.count, chunk = task % chunks.count;
+          float *scale_sums = dscale.zeroed(owner, chunk), *shift_sums = dshift.zeroed(owner, chunk);
+          const int64_t first = owner * group + chunk * chunks.size,
+                        last = std::min(first + chunks.size, (owner + 1) * group);
+          for (int64_t row = first; row < last; ++row) {
+            const int64_t item = row / times;
+            columns.select(item);
+            const X* x = args.x.as<const X>() + item * args.x.stride[0] + row % times * args.x.stride[1];
+            const Statistics s{args.mean ? args.mean.as<const float>()[row] : 0, args.rstd.as<const float>()[row]};
+            row_backward<silu>(args, args.dy.as<const G>() + row * d, x, args.dx ? args.dx.as<X>() + row * d : nullptr,
+                               d, s, columns, g, scale_sums, shift_sums,
+                               args.mean_gu ? args.mean_gu.as<float>() + row : nullptr);
+          }
+        }
+      });
   dscale.finish();
   dshift.finish();
 }

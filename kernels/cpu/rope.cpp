@@ -1,7 +1,5 @@
 #include "kernels/rope.h"
 
-#include <vector>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/rope.cpp"
 #include "kernels/cpu/targets.h"
@@ -9,6 +7,7 @@
 #include "hwy/foreach_target.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/thread_scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace baton::kernels::cpu::HWY_NAMESPACE {
@@ -36,8 +35,9 @@ void rope_as(const RopeArgs& args) {
   const View& x = args.x;
   const int64_t batch = x.shape[0], times = x.shape[1], heads = x.shape[2], d = x.shape[3];
   const float sign = args.inverse ? -1 : 1;
-  parallel_for(times, batch * heads * d, [&](int64_t begin, int64_t end, int) {
-    std::vector<float> same(d), other(d);
+  const ThreadScratch scratch(2 * d);
+  parallel_for(times, batch * heads * d, [&](int64_t begin, int64_t end, int thread) {
+    float *same = scratch.of(thread), *other = same + d;
     for (int64_t t = begin; t < end; ++t) {
       const float *cos = args.cos.as<const float>() + t * (d / 2), *sin = args.sin.as<const float>() + t * (d / 2);
       for (int64_t i = 0; i < d / 2; ++i) {
@@ -48,7 +48,7 @@ void rope_as(const RopeArgs& args) {
       for (int64_t b = 0; b < batch; ++b)
         for (int64_t h = 0; h < heads; ++h)
           rotate_row(x.as<const X>() + b * x.stride[0] + t * x.stride[1] + h * x.stride[2],
-                     args.y.as<Y>() + ((b * times + t) * heads + h) * d, d, same.data(), other.data());
+                     args.y.as<Y>() + ((b * times + t) * heads + h) * d, d, same, other);
     }
   });
 }
