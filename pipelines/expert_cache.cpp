@@ -1,5 +1,7 @@
 #include "pipelines/expert_cache.h"
 
+#include "engine/core/thread_budget.h"
+
 namespace baton {
 
 WanTransformer& ExpertCache::get(int expert) {
@@ -18,8 +20,10 @@ WanTransformer& ExpertCache::get(int expert) {
 
 void ExpertCache::prefetch(int expert) {
   if (loaded_.contains(expert) || coming_.contains(expert)) return;
+  // Beside the kernels of the step one thread is enough; with a single thread in all it is read when it is needed.
+  const auto when = kernels::cpu::machine().threads > 1 ? std::launch::async : std::launch::deferred;
   coming_[expert] =
-      std::async(std::launch::async, [this, expert] { return model_.load_expert(expert, compute_, layout_); });
+      std::async(when, ThreadBudget(1).bound([this, expert] { return model_.load_expert(expert, compute_, layout_); }));
 }
 
 }  // namespace baton

@@ -1,6 +1,7 @@
 #include "pipelines/failure.h"
 
 #include <new>
+#include <system_error>
 
 #include "engine/core/error.h"
 #include "pipelines/runtime.h"
@@ -12,6 +13,9 @@ Failure describe_failure(const std::exception& error) {
   if (dynamic_cast<const RunError*>(&error)) return {exit_failed, error.what()};
   if (dynamic_cast<const std::bad_alloc*>(&error))
     return {exit_failed, "out of memory: the system gives no more; smaller pictures, batches or models need less"};
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error);
+      system && system->code() == std::errc::resource_unavailable_try_again)
+    return {exit_failed, "the system gives no more threads (or memory for them); --threads and --ranks ask for fewer"};
   return {exit_failed, fmt::format("unexpected: {}; this is a bug of Baton, please report it", error.what())};
 }
 

@@ -201,7 +201,7 @@ Pending LocalGroup::start_receive(Values data, int from) {
 namespace {
 
 // What outlives run_ranks() when a rank hangs.
-struct Run {
+struct Run : std::enable_shared_from_this<Run> {
   std::shared_ptr<local::World> world;
   std::shared_ptr<local::LocalGroup::Meeting> meeting = std::make_shared<local::LocalGroup::Meeting>();
   std::function<void(Group&)> body;
@@ -215,6 +215,17 @@ struct Run {
     std::iota(meeting->members.begin(), meeting->members.end(), 0);
   }
 
+  // Where the system gives no thread, the ranks that started are told.
+  void start(int rank, std::vector<std::thread>& threads) {
+    try {
+      const ThreadBudget budget = options.threads;
+      threads.emplace_back(budget.bound([run = shared_from_this(), rank] { run->be_thread(rank); }));
+    } catch (const std::exception& failure) {
+      stop(rank, failure.what());
+      world->end(rank);
+    }
+  }
+
   void be(int rank) {
     local::LocalGroup group(world, meeting, rank, "world", std::make_shared<Traffic>());
     body(group);
@@ -222,15 +233,25 @@ struct Run {
 
   void be_thread(int rank) {
     heartbeat = &world->beats(rank);
-    kernels::cpu::set_threads(options.threads);
     try {
       be(rank);
     } catch (const std::exception& failure) {
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
-      world->give_up(fmt::format("{} stopped: {}", world->describe(rank), failure.what()));
+      stop(rank, failure.what());
+    } catch (...) {
+      stop(rank, "unknown exception");
     }
     world->end(rank);
+  }
+
+  // Nothing may leave the thread, not even where there is no memory for the message.
+  void stop(int rank, const char* why) noexcept {
+    const std::lock_guard lock(mutex);
+    if (!error) error = std::current_exception();
+    try {
+      world->give_up(fmt::format("{} stopped: {}", world->describe(rank), why));
+    } catch (const std::bad_alloc&) {
+      world->give_up("no memory");  // short enough to need none
+    }
   }
 };
 
@@ -241,7 +262,8 @@ void run_ranks(int ranks, const LocalOptions& options, const std::function<void(
   const auto run = std::make_shared<Run>(ranks, options, body);
   if (ranks == 1) return run->be(0);
   std::vector<std::thread> threads;
-  for (int rank = 0; rank < ranks; ++rank) threads.emplace_back([run, rank] { run->be_thread(rank); });
+  threads.reserve(ranks);
+  for (int rank = 0; rank < ranks; ++rank) run->start(rank, threads);
   const std::vector<int> lost = run->world->watch(options.patience, 1);
   if (!lost.empty()) {
     for (std::thread& thread : threads) thread.detach();

@@ -6,9 +6,10 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
+
+#include "engine/core/thread_budget.h"
 
 namespace baton {
 
@@ -20,7 +21,7 @@ class Prefetcher {
   using Make = std::function<T(int64_t index)>;
 
   Prefetcher(Make make, int64_t first, size_t ahead = 2) : make_(std::move(make)), ahead_(ahead) {
-    thread_ = std::thread([this, first] { run(first); });
+    thread_ = std::thread(ThreadBudget(1).bound([this, first] { run(first); }));
   }
   ~Prefetcher() {
     {
@@ -45,23 +46,19 @@ class Prefetcher {
 
  private:
   void run(int64_t index) {
-    for (;; ++index) {
-      std::optional<T> value;
-      std::exception_ptr error;
-      try {
-        value = make_(index);
-      } catch (...) {
-        error = std::current_exception();
+    try {
+      for (;; ++index) {
+        T value = make_(index);
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return stop_ || ready_.size() < ahead_; });
+        if (stop_) return;
+        ready_.push_back(std::move(value));
+        changed_.notify_all();
       }
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || ready_.size() < ahead_; });
-      if (stop_) return;
-      if (error)
-        error_ = error;
-      else
-        ready_.push_back(std::move(*value));
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      error_ = std::current_exception();
       changed_.notify_all();
-      if (error) return;
     }
   }
 

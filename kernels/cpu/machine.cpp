@@ -3,8 +3,10 @@
 #include <hwy/targets.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <fstream>
 
+#include "kernels/cpu/cpu_quota.h"
 #include "kernels/cpu/onednn.h"
 
 namespace baton::kernels::cpu {
@@ -46,6 +48,9 @@ Machine machine() {
           omp_get_max_threads()};
 }
 
-void set_threads(int threads) { omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs()); }
+void set_threads(int threads) {
+  const int cores = omp_get_num_procs();  // those that the affinity of this process leaves
+  omp_set_num_threads(threads > 0 ? threads : std::min(cores, cpu_quota().value_or(cores)));
+}
 
 }  // namespace baton::kernels::cpu

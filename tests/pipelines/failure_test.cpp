@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
 #include <new>
+#include <system_error>
 
 #include "engine/comm/local.h"
 #include "engine/core/error.h"
@@ -33,6 +35,13 @@ TEST(Failure, BrokenPromisesAndForeignExceptionsAskForAReport) {
     EXPECT_THAT(failure.message, HasSubstr("linear: 3 columns"));
     EXPECT_THAT(failure.message, HasSubstr("bug of Baton, please report it"));
   }
+}
+
+TEST(Failure, ThreadsThatRunOutAreNoBug) {
+  const Failure failure = describe_failure(std::system_error(EAGAIN, std::generic_category()));
+  EXPECT_EQ(failure.exit_code, exit_failed);
+  EXPECT_THAT(failure.message, HasSubstr("no more threads"));
+  EXPECT_THAT(failure.message, Not(HasSubstr("bug")));
 }
 
 TEST(Failure, MemoryThatRunsOutIsNoBug) {
