@@ -1,5 +1,7 @@
 #include "kernels/cpu/onednn.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -138,7 +140,22 @@ void Plan::run(std::initializer_list<void*> pointers) {
       "oneDNN could not run a primitive");
 }
 
+void expect_room_for_code() {
+  constexpr size_t enough = 32 << 20;
+  for (;;) {
+    void* pages = mmap(nullptr, enough, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages != MAP_FAILED) {
+      munmap(pages, enough);
+      return;
+    }
+    const std::new_handler more = std::get_new_handler();  // as a failing `new` does
+    if (!more) throw std::bad_alloc();
+    more();
+  }
+}
+
 Plan reorder_plan(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  expect_room_for_code();
   const dnnl::reorder::primitive_desc chosen(engine(), from, engine(), to, attributes());
   return Plan(dnnl::reorder(chosen), chosen.scratchpad_desc(), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -64,6 +65,20 @@ View scratch_like(const View& view, DType dtype, int slot);
 // The values of a bf16 view as f32 in scratch memory; an f32 view is returned as it is.
 View widened(const View& view, int slot);
 
+// Makes a plan, or what holds some. Throws std::bad_alloc where the system has no room for its code or oneDNN has no
+// memory: oneDNN writes the code without looking whether it got any.
+void expect_room_for_code();
+template <typename Make>
+auto with_room(const Make& make) {
+  expect_room_for_code();
+  try {
+    return make();
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw;
+  }
+}
+
 // A compiled primitive and its argument memories, for use by one thread.
 class Plan {
  public:
@@ -118,7 +133,7 @@ class PlanCache {
       return found->second.value;
     }
     if (entries_.size() >= capacity) forget_oldest();
-    return entries_.emplace(key, Entry{make(), ++clock_}).first->second.value;
+    return entries_.emplace(key, Entry{with_room(make), ++clock_}).first->second.value;
   }
 
  private:

@@ -22,6 +22,7 @@
 #include "pipelines/train.h"
 #include "tools/baton/flags.h"
 #include "tools/baton/foreign_flags.h"
+#include "tools/baton/last_resort.h"
 
 namespace baton {
 namespace {
@@ -243,6 +244,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace baton;
+  prepare_last_resort();
   start_log(false);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
