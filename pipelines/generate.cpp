@@ -256,9 +256,9 @@ class Generation {
 
 std::string default_model() {
   if (const char* chosen = std::getenv("BATON_MODEL")) return chosen;
-  // build/<preset>/baton stands two folders below the source tree
+  // build/<preset>/libexec/baton stands three folders below the source tree
   for (const Path& base :
-       {fs::current_path(), fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path()})
+       {fs::current_path(), fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path().parent_path()})
     if (fs::exists(base / "assets" / "model" / "model_index.json")) return (base / "assets" / "model").string();
   fail("no model: give --model FOLDER or set BATON_MODEL");
 }
