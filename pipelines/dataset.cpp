@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/data/draw_sequence.h"
 #include "engine/data/pictures.h"
-#include "engine/data/sampler.h"
 #include "engine/io/json.h"
 #include "engine/io/utf8.h"
 #include "pipelines/runtime.h"
@@ -79,7 +79,7 @@ Json describe_captions(const Dataset& dataset) {
 
 Json describe_draws(const Dataset& dataset, const DataConfig& config) {
   const auto [least, most] = std::ranges::minmax_element(dataset.items, {}, &DataItem::weight);
-  return {{"epoch", Sampler(dataset, config, 0).epoch_size()},
+  return {{"epoch", DrawSequence(dataset, config, 0).epoch_size()},
           {"least_weight", least->weight},
           {"most_weight", most->weight}};
 }

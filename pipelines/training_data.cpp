@@ -81,8 +81,8 @@ std::vector<int32_t> caption_tokens(const Tokenizer& tokenizer, const std::strin
 DatasetPictures::DatasetPictures(const TrainConfig& config)
     : dataset_(open_and_report(config.data)),
       pictures_(dataset_, config.data),
-      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
-      loader_(pictures_, sampler_) {}
+      sequence_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
+      loader_(pictures_, sequence_) {}
 
 Tensor DatasetPictures::samples(int64_t first, int64_t count) { return with_frame(loader_.samples(first, count)); }
 
@@ -95,7 +95,7 @@ Tensor DatasetPictures::items(std::span<const int64_t> indices) {
 DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache,
                                ProgressMode progress)
     : dataset_(open_and_report(config.data)),
-      sampler_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
+      sequence_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
       tokenizer_(tokenizer),
       max_tokens_(config.denoiser.max_tokens),
       latents_(open_latents(config, dataset_, cache, progress)) {}
@@ -112,8 +112,8 @@ DenoiserSample DatasetLatents::make(const Draw& draw, const std::string& caption
 }
 
 DenoiserSample DatasetLatents::sample(int64_t number) {
-  const Draw draw = sampler_.draw(number);
-  return make(draw, sampler_.caption(draw));
+  const Draw draw = sequence_.draw(number);
+  return make(draw, sequence_.caption(draw));
 }
 
 DenoiserSample DatasetLatents::item(int64_t index) {

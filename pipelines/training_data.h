@@ -29,7 +29,7 @@ class DatasetPictures : public PictureData {
  private:
   Dataset dataset_;
   Pictures pictures_;
-  Sampler sampler_;
+  DrawSequence sequence_;
   PictureLoader loader_;  // last: its thread uses the others
 };
 
@@ -46,7 +46,7 @@ class DatasetLatents : public DenoiserData {
   DenoiserSample make(const Draw& draw, const std::string& caption) const;
 
   Dataset dataset_;
-  Sampler sampler_;
+  DrawSequence sequence_;
   const Tokenizer& tokenizer_;
   int64_t max_tokens_;
   LatentCache latents_;

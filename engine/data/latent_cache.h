@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/core/progress.h"
+#include "engine/data/draw_sequence.h"
 #include "engine/data/pictures.h"
-#include "engine/data/sampler.h"
 #include "engine/tensor/tensor.h"
 
 namespace baton {

@@ -2,9 +2,9 @@
 
 #include <optional>
 
+#include "engine/data/draw_sequence.h"
 #include "engine/data/pictures.h"
 #include "engine/data/prefetch.h"
-#include "engine/data/sampler.h"
 
 namespace baton {
 
@@ -12,15 +12,15 @@ namespace baton {
 // each other never waits for a decoder that is fast enough. Any other call is right as well, and starts a new run.
 class PictureLoader {
  public:
-  // Both must outlive it, and the sampler serves nobody else.
-  PictureLoader(const Pictures& pictures, Sampler& sampler) : pictures_(pictures), sampler_(sampler) {}
+  // Both must outlive it, and the sequence serves nobody else.
+  PictureLoader(const Pictures& pictures, DrawSequence& sequence) : pictures_(pictures), sequence_(sequence) {}
 
   // [count, 3, c, c] f32 in [-1, 1]: samples first … first + count - 1.
   Tensor samples(int64_t first, int64_t count);
 
  private:
   const Pictures& pictures_;
-  Sampler& sampler_;
+  DrawSequence& sequence_;
   int64_t next_ = -1, count_ = 0;  // the call that `ahead_` is ready for
   std::optional<Prefetcher<Tensor>> ahead_;
 };

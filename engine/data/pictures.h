@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/data/dataset.h"
-#include "engine/data/sampler.h"
+#include "engine/data/draw_sequence.h"
 #include "engine/tensor/tensor.h"
 
 namespace baton {

@@ -14,14 +14,14 @@ namespace {
 
 constexpr std::string_view prefix = "step-";
 
-struct Found {
+struct StepFolder {
   int64_t step;
   Path path;
 };
 
 // Checkpoints below `folder` by their names, newest first.
-std::vector<Found> list(const Path& folder) {
-  std::vector<Found> found;
+std::vector<StepFolder> list(const Path& folder) {
+  std::vector<StepFolder> found;
   std::error_code missing;
   for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
     const std::string name = entry.path().filename();
@@ -32,7 +32,7 @@ std::vector<Found> list(const Path& folder) {
         parsed.ec == std::errc() && parsed.ptr == end)
       found.push_back({step, entry.path()});
   }
-  std::ranges::sort(found, std::greater(), &Found::step);
+  std::ranges::sort(found, std::greater(), &StepFolder::step);
   return found;
 }
 
@@ -53,7 +53,7 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   if (directory) {
     directory->commit();
     const SlowCall call;
-    const std::vector<Found> all = list(folder_);
+    const std::vector<StepFolder> all = list(folder_);
     for (size_t i = keep_; i < all.size(); ++i)
       if (keep_every_ == 0 || all[i].step % keep_every_ != 0) std::filesystem::remove_all(all[i].path);
   }
@@ -70,7 +70,7 @@ std::optional<Path> Checkpoints::latest() const {
 }
 
 std::optional<Path> Checkpoints::find_latest() const {
-  const std::vector<Found> all = list(folder_);
+  const std::vector<StepFolder> all = list(folder_);
   for (const auto& [step, path] : all) {
     try {
       check_manifest(path);

@@ -181,11 +181,11 @@ std::vector<TensorEntry> of_all(const std::vector<TensorEntry>& mine, Group& gro
 }
 
 // Where this rank's share of a parameter lies in the whole.
-struct Place {
+struct Offset {
   int dim;
   int64_t start;
 };
-Place place_of(const Parameter& p, const Group& tp) {
+Offset offset_of(const Parameter& p, const Group& tp) {
   if (tp.size() == 1 || p.shard == Shard::whole) return {0, 0};
   const int dim = p.shard == Shard::column ? 0 : 1;
   return {dim, tp.rank() * p.value.dim(dim)};
@@ -224,8 +224,8 @@ void Trainee::write_shared(const Path& path, std::vector<TensorEntry> entries, c
   if (!file) file.emplace(path, std::move(entries), false);
   for (const Parameter& p : mine) {
     if (!writes(p.name)) continue;
-    const Place place = place_of(p, tp_);
-    file->write(p.name, p.value, place.dim, place.start);
+    const Offset share = offset_of(p, tp_);
+    file->write(p.name, p.value, share.dim, share.start);
   }
   file->flush();
   all_.barrier();

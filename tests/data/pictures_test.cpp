@@ -130,8 +130,8 @@ TEST_F(PicturesTest, LoaderMakesWhatTheSamplerDraws) {
   config_.crop = 4;
   config_.flip = true;
   const Pictures pictures = open();
-  Sampler sampler(dataset_, config_, 9), same(dataset_, config_, 9);
-  PictureLoader loader(pictures, sampler);
+  DrawSequence sequence(dataset_, config_, 9), same(dataset_, config_, 9);
+  PictureLoader loader(pictures, sequence);
   // Onwards, a jump as after a resume, another batch size, and back.
   for (const auto& [first, count] : {std::pair{0, 3}, {3, 3}, {6, 3}, {30, 3}, {33, 2}, {35, 2}, {0, 3}, {0, 3}})
     EXPECT_EQ(loader.samples(first, count).to_vector(), pictures.crops(same.draws(first, count)).to_vector()) << first;

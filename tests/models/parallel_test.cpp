@@ -81,13 +81,13 @@ class Pass : public StagedPass {
   WanConditions given_;
 };
 
-struct Outcome {
+struct Trained {
   std::vector<Tensor> outs;  // of the passes, where the last stage is
   Tensor states_gradient;
   Parameters parameters;
 };
 
-Outcome train_step(const Case& c, const Layout& layout) {
+Trained train_step(const Case& c, const Layout& layout) {
   RandomParameters source(3);
   WanTransformer model(config_of(c), source, DType::f32, layout);
   model.set_recompute(c.recompute);
@@ -96,7 +96,7 @@ Outcome train_step(const Case& c, const Layout& layout) {
   std::vector<std::unique_ptr<StagedPass>> passes;
   for (int i = 0; i < c.passes; ++i) passes.push_back(std::make_unique<Pass>(model, c, i, states));
   run_pipeline(model.stages(), c.order, passes);
-  Outcome outcome{{}, states.grad(), model.parameters()};
+  Trained outcome{{}, states.grad(), model.parameters()};
   for (const auto& pass : passes) outcome.outs.push_back(static_cast<const Pass&>(*pass).out());
   return outcome;
 }
@@ -111,13 +111,13 @@ class ParallelDenoiser : public testing::TestWithParam<Case> {};
 
 TEST_P(ParallelDenoiser, HasTheOutputAndGradientsOfOneRank) {
   const Case c = GetParam();
-  const Outcome one = train_step(c, {});
+  const Trained one = train_step(c, {});
   std::map<std::string, const Parameter*> whole;
   for (const Parameter& p : one.parameters) whole[p.name] = &p;
   const MeshSpec spec = parse_mesh(c.mesh);
   test::on_ranks(spec.ranks(), [&](Group& world) {
     const Layout layout(world, Mesh(spec, world.size(), {}), c.sequence_parallel, c.pieces);
-    const Outcome mine = train_step(c, layout);
+    const Trained mine = train_step(c, layout);
     const Group& pp = layout.on(Axis::pp);
     for (int i = 0; i < c.passes; ++i) {
       ASSERT_EQ(mine.outs[i].defined(), pp.rank() == pp.size() - 1);

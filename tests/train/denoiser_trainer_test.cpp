@@ -207,7 +207,7 @@ TEST(DenoiserTrainer, LearningRateFollowsTheSamples) {
 }
 
 TEST(DenoiserTrainer, LearningRateEndsWithTheTrainingWhenStepsHadAnotherSize) {
-  const Scratch scratch("baton_denoiser_rate");
+  const Scratch scratch;
   RandomLatents data;
   TrainConfig config = tiny_denoiser();  // of 12 steps
   config.schedule.warmup = 0;
@@ -230,7 +230,7 @@ TEST(DenoiserTrainer, LearningRateEndsWithTheTrainingWhenStepsHadAnotherSize) {
 }
 
 TEST(DenoiserTrainer, ExpertsAreChosenAtTheBranch) {
-  const Scratch scratch("baton_denoiser_choice");
+  const Scratch scratch;
   RandomLatents data;
   TrainConfig config = tiny_denoiser();
   config.experts.batch = 12;
@@ -258,7 +258,7 @@ TEST(DenoiserTrainer, ExpertsAreChosenAtTheBranch) {
 }
 
 TEST(DenoiserTrainer, GoesOnBitForBit) {
-  const Scratch scratch("baton_denoiser_resume");
+  const Scratch scratch;
   RandomLatents data;
   TrainConfig config = tiny_denoiser();
   config.experts.batch = 12;

@@ -95,7 +95,7 @@ bool kill_somewhere(const Path& folder, int round) {
 }
 
 TEST(Kill, ARunThatIsKilledEndsTheSame) {
-  const Scratch through("baton_kill_through"), killed("baton_kill_killed");
+  const Scratch through, killed;
   ASSERT_EQ(wait_for(start_child(through.path())), 0);
   int kills = 0;
   for (int round = 0; round < 10; ++round) kills += kill_somewhere(killed.path(), round);

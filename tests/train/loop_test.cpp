@@ -40,7 +40,7 @@ std::vector<Json> lines_of(const Path& path) {
 }
 
 TEST(Loop, WritesMetricsValidationsCheckpointsAndTheModel) {
-  const Scratch scratch("baton_loop");
+  const Scratch scratch;
   TrainConfig config = tiny_vae();
   config.steps = 10;
   config.log_every = 4;
@@ -63,7 +63,7 @@ TEST(Loop, WritesMetricsValidationsCheckpointsAndTheModel) {
 }
 
 TEST(Loop, StopsAndGoesOn) {
-  const Scratch scratch("baton_loop_stop");
+  const Scratch scratch;
   TrainConfig config = tiny_vae();
   config.steps = 10;
   config.checkpoint.folder = scratch.path();
@@ -84,7 +84,7 @@ TEST(Loop, StopsAndGoesOn) {
 }
 
 TEST(Loop, RefusesACheckpointOfAnotherRun) {
-  const Scratch scratch("baton_loop_other");
+  const Scratch scratch;
   TrainConfig config = tiny_vae();
   config.checkpoint.folder = scratch.path();
   const std::atomic<bool> stop{false};

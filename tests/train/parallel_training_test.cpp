@@ -56,17 +56,17 @@ Layout layout_of(const Case& c, Group& world) {
           c.pieces};
 }
 
-struct Outcome {
+struct Trained {
   std::vector<double> losses, norms;
   Json before, after;  // validation
   Parameters text_averages;
   std::vector<Parameters> expert_averages;  // empty: another group's
 };
 
-Outcome ten_steps(const Case& c, const Layout& layout) {
+Trained ten_steps(const Case& c, const Layout& layout) {
   RandomLatents data;
   DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
-  Outcome outcome;
+  Trained outcome;
   for (int64_t step = 0; step < 10; ++step) {
     if (step == 4) outcome.before = trainer.validate();
     MetricMeans means;
@@ -91,11 +91,11 @@ class ParallelTraining : public testing::TestWithParam<Case> {};
 
 TEST_P(ParallelTraining, IsTrainingOnOneRank) {
   const Case c = GetParam();
-  const Outcome one = ten_steps(c, {});
+  const Trained one = ten_steps(c, {});
   const MeshSpec spec = parse_mesh(c.mesh);
   test::on_ranks(spec.ranks(), [&](Group& world) {
     const Layout layout = layout_of(c, world);
-    const Outcome mine = ten_steps(c, layout);
+    const Trained mine = ten_steps(c, layout);
     for (size_t i = 0; i < one.losses.size(); ++i) {
       EXPECT_NEAR(mine.losses[i] / one.losses[i], 1, 1e-4) << "step " << i;
       EXPECT_NEAR(mine.norms[i] / one.norms[i], 1, 1e-3) << "step " << i;
@@ -222,7 +222,7 @@ class CheckpointsOfMeshes : public testing::TestWithParam<std::pair<Case, Case>>
 TEST_P(CheckpointsOfMeshes, AreTheSameFilesAndGoOn) {
   const auto& [a, b] = GetParam();
   for (const int64_t cut : {3, 7}) {  // before and after the branch
-    const Scratch scratch("baton_mesh_checkpoints");
+    const Scratch scratch;
     const Path on_a = scratch.path() / "a", on_b = scratch.path() / "b", back = scratch.path() / "back";
     Json state;
     train(a, 0, cut, "", {}, on_a, &state);

@@ -2,13 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "engine/config/train_config.h"
 #include "engine/core/random.h"
 #include "engine/nn/parameters.h"
 #include "engine/train/denoiser_data.h"
 #include "engine/train/picture_data.h"
+#include "tests/io/scratch.h"
 #include "tests/models/tiny_models.h"
 
 // Data sets made of random numbers, and networks so small that a step takes milliseconds.
@@ -88,20 +87,6 @@ inline TrainConfig tiny_vae() {
   resolve(config);
   return config;
 }
-
-// An empty folder that is gone after the test.
-class Scratch {
- public:
-  explicit Scratch(const std::string& name) : path_(std::filesystem::path(testing::TempDir()) / name) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline void expect_equal(const Parameters& a, const Parameters& b) {
   ASSERT_EQ(a.size(), b.size());

@@ -70,7 +70,7 @@ TEST(VaeTrainer, LearnsToReconstruct) {
 }
 
 TEST(VaeTrainer, GoesOnBitForBit) {
-  const Scratch scratch("baton_vae_resume");
+  const Scratch scratch;
   RandomPictures data;
   const TrainConfig config = tiny_vae();
   VaeTrainer whole(config, data, DType::f32), first(config, data, DType::f32), second(config, data, DType::f32);
@@ -84,7 +84,7 @@ TEST(VaeTrainer, GoesOnBitForBit) {
 }
 
 TEST(VaeTrainer, WritesAModelWithItsStatistics) {
-  const Scratch scratch("baton_vae_model");
+  const Scratch scratch;
   RandomPictures data;
   const TrainConfig config = tiny_vae();
   VaeTrainer trainer(config, data, DType::f32);

@@ -21,7 +21,7 @@ using namespace test;
 // Three experts, trained for a few steps, as a pipeline folder.
 class WritePipelineTest : public testing::Test {
  protected:
-  WritePipelineTest() : scratch_("baton_write_pipeline"), config_(tiny_denoiser()) {
+  WritePipelineTest() : config_(tiny_denoiser()) {
     RandomPictures pictures;
     VaeTrainer vae(tiny_vae(), pictures, DType::f32);
     vae.write_model(scratch_.path() / "vae", "");

@@ -41,11 +41,11 @@ void measure(benchmark::State& state, double operations, const Body& body) {
   state.counters["best_us"] = best * 1e6;
 }
 
-struct Linear {
+struct Product {
   int64_t m, n, k;
   bool bf16;
   Tensor x, weight, bias;
-  explicit Linear(const benchmark::State& state)
+  explicit Product(const benchmark::State& state)
       : m(state.range(0)),
         n(state.range(1)),
         k(state.range(2)),
@@ -57,25 +57,25 @@ struct Linear {
 };
 
 void linear_plain(benchmark::State& state) {
-  const Linear sizes(state);
+  const Product sizes(state);
   measure(state, sizes.operations(), [&] { linear(sizes.x, sizes.weight, sizes.bias); });
 }
 
 void linear_packed(benchmark::State& state) {
-  const Linear sizes(state);
+  const Product sizes(state);
   const PackedWeight packed(sizes.weight, sizes.x.dtype());
   measure(state, sizes.operations(), [&] { linear(sizes.x, packed, sizes.bias); });
 }
 
 void linear_packed_gelu(benchmark::State& state) {
-  const Linear sizes(state);
+  const Product sizes(state);
   const PackedWeight packed(sizes.weight, sizes.x.dtype());
   measure(state, sizes.operations(), [&] { linear(sizes.x, packed, sizes.bias, Activation::gelu_tanh); });
 }
 
 // The backward pass alone: dx, dW, or both with db.
 void linear_backward(benchmark::State& state, bool data, bool weight, bool bias) {
-  Linear sizes(state);
+  Product sizes(state);
   sizes.x.set_requires_grad(data);
   sizes.weight.set_requires_grad(weight);
   sizes.bias.set_requires_grad(bias);

@@ -1,4 +1,4 @@
-#include "engine/data/sampler.h"
+#include "engine/data/draw_sequence.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,7 +27,7 @@ void shuffle(std::span<T> values, uint64_t seed, uint64_t stream, uint64_t first
 
 }  // namespace
 
-Sampler::Sampler(const Dataset& dataset, const DataConfig& config, uint64_t seed)
+DrawSequence::DrawSequence(const Dataset& dataset, const DataConfig& config, uint64_t seed)
     : dataset_(dataset), seed_(seed), flip_(config.flip) {
   crop_range_ = config.crop > 0 ? config.size - config.crop + 1 : 1;
   double sum = 0, largest = 0;
@@ -43,7 +43,7 @@ Sampler::Sampler(const Dataset& dataset, const DataConfig& config, uint64_t seed
   epoch_size_ = static_cast<int64_t>(sum / largest * (1 + rounding));
 }
 
-void Sampler::lay_out(int64_t epoch) {
+void DrawSequence::lay_out(int64_t epoch) {
   if (epoch == epoch_) return;
   order_ = drawable_;
   shuffle(std::span(order_), seed_, Stream::order, static_cast<uint64_t>(epoch) * order_.size());
@@ -53,7 +53,7 @@ void Sampler::lay_out(int64_t epoch) {
   epoch_ = epoch;
 }
 
-Draw Sampler::draw(int64_t number) {
+Draw DrawSequence::draw(int64_t number) {
   const int64_t epoch = number / epoch_size_, place = number % epoch_size_;
   lay_out(epoch);
   const double shift = random_uniform(seed_, Stream::offset, static_cast<uint64_t>(epoch));
@@ -69,13 +69,13 @@ Draw Sampler::draw(int64_t number) {
   return draw;
 }
 
-std::vector<Draw> Sampler::draws(int64_t first, int64_t count) {
+std::vector<Draw> DrawSequence::draws(int64_t first, int64_t count) {
   std::vector<Draw> draws;
   for (int64_t i = 0; i < count; ++i) draws.push_back(draw(first + i));
   return draws;
 }
 
-std::string Sampler::caption(const Draw& draw) const {
+std::string DrawSequence::caption(const Draw& draw) const {
   const std::vector<Caption>& captions = dataset_.items[draw.item].captions;
   double sum = 0;
   for (const Caption& caption : captions) sum += caption.weight;

@@ -23,10 +23,10 @@ struct Draw {
 // random order and takes M equally spaced points of that line, shifted by one random offset: picture i comes
 // M weight_i / sum times on average, never twice in an epoch, and with equal weights every picture exactly once.
 //
-// The order of one epoch is cached, so a Sampler belongs to one thread; the data set must outlive it.
-class Sampler {
+// The order of one epoch is cached, so a DrawSequence belongs to one thread; the data set must outlive it.
+class DrawSequence {
  public:
-  Sampler(const Dataset& dataset, const DataConfig& config, uint64_t seed);
+  DrawSequence(const Dataset& dataset, const DataConfig& config, uint64_t seed);
 
   int64_t epoch_size() const { return epoch_size_; }
   Draw draw(int64_t number);

@@ -1,4 +1,4 @@
-#include "engine/data/sampler.h"
+#include "engine/data/draw_sequence.h"
 
 #include <map>
 #include <set>
@@ -14,16 +14,16 @@ Dataset weighted(std::initializer_list<double> weights) {
   return set;
 }
 
-TEST(Sampler, DrawsEqualWeightsOnceAnEpoch) {
+TEST(DrawSequence, DrawsEqualWeightsOnceAnEpoch) {
   Dataset set;
   for (int i = 0; i < 101; ++i) set.items.push_back({.captions = {{}}, .weight = 0.1});
-  Sampler sampler(set, {}, 1);
-  ASSERT_EQ(sampler.epoch_size(), 101);
+  DrawSequence sequence(set, {}, 1);
+  ASSERT_EQ(sequence.epoch_size(), 101);
   std::vector<int64_t> first_epoch;
   for (int epoch = 0; epoch < 5; ++epoch) {
     std::set<int64_t> seen;
     std::vector<int64_t> order;
-    for (const Draw& draw : sampler.draws(epoch * 101, 101)) {
+    for (const Draw& draw : sequence.draws(epoch * 101, 101)) {
       seen.insert(draw.item);
       order.push_back(draw.item);
     }
@@ -33,14 +33,14 @@ TEST(Sampler, DrawsEqualWeightsOnceAnEpoch) {
   }
 }
 
-TEST(Sampler, KeepsTheSharesOfWeights) {
+TEST(DrawSequence, KeepsTheSharesOfWeights) {
   const Dataset set = weighted({1, 0.3, 0, 2, 0.7});
-  Sampler sampler(set, {}, 5);
-  ASSERT_EQ(sampler.epoch_size(), 2);
+  DrawSequence sequence(set, {}, 5);
+  ASSERT_EQ(sequence.epoch_size(), 2);
   constexpr int64_t count = 40'000;
   std::map<int64_t, int64_t> drawn;
   for (int64_t epoch = 0; epoch < count / 2; ++epoch) {
-    const auto draws = sampler.draws(2 * epoch, 2);
+    const auto draws = sequence.draws(2 * epoch, 2);
     EXPECT_NE(draws[0].item, draws[1].item);
     for (const Draw& draw : draws) ++drawn[draw.item];
   }
@@ -49,11 +49,11 @@ TEST(Sampler, KeepsTheSharesOfWeights) {
     EXPECT_NEAR(static_cast<double>(drawn[i]) / count, set.items[i].weight / 4, 0.01) << i;
 }
 
-TEST(Sampler, DependsOnSeedAndNumberAlone) {
+TEST(DrawSequence, DependsOnSeedAndNumberAlone) {
   Dataset set;
   for (int i = 0; i < 10; ++i) set.items.push_back({.captions = {{.tags = {"a", "b", "c", "d"}}, {.text = "e"}}});
   const DataConfig config{.size = 32, .crop = 8, .flip = true};
-  Sampler forward(set, config, 3), backward(set, config, 3), other(set, config, 4);
+  DrawSequence forward(set, config, 3), backward(set, config, 3), other(set, config, 4);
   int differing = 0;
   for (int64_t n = 0; n < 100; ++n) {
     const int64_t m = 99 - n;
@@ -67,39 +67,39 @@ TEST(Sampler, DependsOnSeedAndNumberAlone) {
   EXPECT_GT(differing, 90);
 }
 
-TEST(Sampler, CoversFlipsAndCrops) {
+TEST(DrawSequence, CoversFlipsAndCrops) {
   const Dataset set = weighted({1});
-  Sampler sampler(set, {.size = 10, .crop = 8, .flip = true}, 1), plain(set, {.size = 10}, 1);
+  DrawSequence sequence(set, {.size = 10, .crop = 8, .flip = true}, 1), plain(set, {.size = 10}, 1);
   std::map<std::tuple<bool, int64_t, int64_t>, int> seen;
-  for (const Draw& draw : sampler.draws(0, 1800)) ++seen[{draw.flip, draw.top, draw.left}];
+  for (const Draw& draw : sequence.draws(0, 1800)) ++seen[{draw.flip, draw.top, draw.left}];
   EXPECT_EQ(seen.size(), 2 * 3 * 3);
   for (const auto& [key, count] : seen) EXPECT_NEAR(count, 100, 40);
   for (const Draw& draw : plain.draws(0, 50)) EXPECT_FALSE(draw.flip || draw.top || draw.left);
 }
 
-TEST(Sampler, DrawsCaptionsByWeightAndShufflesTags) {
+TEST(DrawSequence, DrawsCaptionsByWeightAndShufflesTags) {
   Dataset set;
   set.items.push_back(
       {.captions = {{.text = "no", .weight = 0}, {.text = "x", .weight = 3}, {.tags = {"a", "b", "c"}, .weight = 1}}});
-  Sampler sampler(set, {}, 2);
+  DrawSequence sequence(set, {}, 2);
   std::map<std::string, int> seen;
-  for (int64_t n = 0; n < 4000; ++n) ++seen[sampler.caption(sampler.draw(n))];
+  for (int64_t n = 0; n < 4000; ++n) ++seen[sequence.caption(sequence.draw(n))];
   EXPECT_EQ(seen.size(), 1 + 6);
   EXPECT_NEAR(seen["x"], 3000, 150);
   for (const char* order : {"a, b, c", "a, c, b", "b, a, c", "b, c, a", "c, a, b", "c, b, a"})
     EXPECT_NEAR(seen[order], 1000 / 6, 50) << order;
 }
 
-TEST(Sampler, StandsExtremeWeights) {
+TEST(DrawSequence, StandsExtremeWeights) {
   const Dataset small = weighted({1e-300, 1e-300}), none = weighted({0});
-  Sampler tiny(small, {}, 1);
+  DrawSequence tiny(small, {}, 1);
   EXPECT_EQ(tiny.epoch_size(), 2);
   const Dataset set = weighted({1e300, 1e-300, 0});
-  Sampler uneven(set, {}, 1);
+  DrawSequence uneven(set, {}, 1);
   EXPECT_EQ(uneven.epoch_size(), 1);
   for (const Draw& draw : uneven.draws(0, 100)) EXPECT_EQ(draw.item, 0);
   EXPECT_EQ(uneven.draw(int64_t{1} << 40).item, 0);
-  EXPECT_THROW(Sampler(none, {}, 1), InputError);
+  EXPECT_THROW(DrawSequence(none, {}, 1), InputError);
 }
 
 }  // namespace
