@@ -27,7 +27,7 @@ class GridData : public ValidationData {
   GridData(const std::vector<Tensor>& latents, const std::vector<std::string>& captions, const EvaluatedModel& model)
       : latents_(latents), captions_(captions), model_(model) {}
   int64_t size() const override { return static_cast<int64_t>(latents_.size()); }
-  DenoiserSample item(int64_t index) override {
+  DenoiserSample item(int64_t index) const override {
     return {latents_[index], caption_tokens(*model_.tokenizer, captions_[index], model_.mixture.max_tokens)};
   }
 
@@ -162,7 +162,7 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
 
   std::vector<Json> results;
   for (size_t m = 0; m < models.size(); ++m) {
-    GridData data(pictures.latents, pictures.captions, models[m]);
+    const GridData data(pictures.latents, pictures.captions, models[m]);
     const ValidationGrid grid = make_validation_grid(data, config.items, config.t_bins);
     Progress progress(shown, config.models[m], Share(std::ssize(pictures.latents), ranks).count());
     const std::vector<double> losses = losses_of(models[m].mixture, grid, config.batch, ranks, progress);

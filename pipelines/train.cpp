@@ -39,9 +39,10 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
   check(parse_mesh(config.parallel.mesh).size(Axis::cfg) == 1, "mesh: cfg is for generate, training has no guidance");
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
   complete_sizes(config, *tokenizer);
-  std::unique_ptr<DatasetLatents> data;  // of this process, for all its ranks
+  std::unique_ptr<const DatasetLatents> latents;  // of this process, for all its ranks
   const auto open = [&](ProgressMode progress) {
-    data = std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
+    latents =
+        std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
   };
   return on_ranks(
       config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
@@ -49,9 +50,10 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
       [&](const Layout& layout) {
         if (layout.rank() == 0) open(runtime.progress);
         layout.everyone().barrier();
-        if (!data) open(ProgressMode::none);  // another process, which finds the latents that the first has made
-        check_agreement("data sets", data->terms(), layout.everyone());
-        DenoiserTrainer trainer(config, *data, compute, layout);
+        if (!latents) open(ProgressMode::none);  // another process, which finds what the first has made
+        check_agreement("data sets", latents->terms(), layout.everyone());
+        DrawnLatents data(*latents, config);
+        DenoiserTrainer trainer(config, data, compute, layout);
         outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());
       });
 }

@@ -95,7 +95,6 @@ Tensor DatasetPictures::items(std::span<const int64_t> indices) {
 DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache,
                                ProgressMode progress)
     : dataset_(open_and_report(config.data)),
-      sequence_(dataset_, config.data, static_cast<uint64_t>(config.seed)),
       tokenizer_(tokenizer),
       max_tokens_(config.denoiser.max_tokens),
       latents_(open_latents(config, dataset_, cache, progress)) {}
@@ -105,19 +104,22 @@ Terms DatasetLatents::terms() const {
           {"hash of the pictures and what encodes them", latents_.source_hash()}};
 }
 
-DenoiserSample DatasetLatents::make(const Draw& draw, const std::string& caption) const {
+DenoiserSample DatasetLatents::item(const Draw& draw, const std::string& caption) const {
   const Tensor latents = latents_.latents(std::span(&draw, 1));  // [1, C, h, w]
   return {latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}),
           caption_tokens(tokenizer_, caption, max_tokens_)};
 }
 
-DenoiserSample DatasetLatents::sample(int64_t number) {
-  const Draw draw = sequence_.draw(number);
-  return make(draw, sequence_.caption(draw));
+DenoiserSample DatasetLatents::item(int64_t index) const {
+  return item({.item = index}, dataset_.items[index].captions[0].text);
 }
 
-DenoiserSample DatasetLatents::item(int64_t index) {
-  return make({.item = index}, dataset_.items[index].captions[0].text);
+DrawnLatents::DrawnLatents(const DatasetLatents& latents, const TrainConfig& config)
+    : latents_(latents), sequence_(latents.dataset(), config.data, static_cast<uint64_t>(config.seed)) {}
+
+DenoiserSample DrawnLatents::sample(int64_t number) {
+  const Draw draw = sequence_.draw(number);
+  return latents_.item(draw, sequence_.caption(draw));
 }
 
 }  // namespace baton

@@ -33,23 +33,35 @@ class DatasetPictures : public PictureData {
   PictureLoader loader_;  // last: its thread uses the others
 };
 
-// Latents, normalised and cached in a file below `cache`, with tokens of captions.
-class DatasetLatents : public DenoiserData {
+// Latents, normalised and cached in a file below `cache`, with tokens of captions. Once made it does not change: all
+// ranks of a process read the same one.
+class DatasetLatents : public ValidationData {
  public:
   DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache, ProgressMode progress);
-  DenoiserSample sample(int64_t number) override;
+  const Dataset& dataset() const { return dataset_; }
   int64_t size() const override { return latents_.count(); }
   Terms terms() const;  // what says that another process has the same
-  DenoiserSample item(int64_t index) override;
+  DenoiserSample item(int64_t index) const override;
+  DenoiserSample item(const Draw& draw, const std::string& caption) const;
 
  private:
-  DenoiserSample make(const Draw& draw, const std::string& caption) const;
-
   Dataset dataset_;
-  DrawSequence sequence_;
   const Tokenizer& tokenizer_;
   int64_t max_tokens_;
   LatentCache latents_;
+};
+
+// The samples that one rank draws from them.
+class DrawnLatents : public DenoiserData {
+ public:
+  DrawnLatents(const DatasetLatents& latents, const TrainConfig& config);
+  DenoiserSample sample(int64_t number) override;
+  int64_t size() const override { return latents_.size(); }
+  DenoiserSample item(int64_t index) const override { return latents_.item(index); }
+
+ private:
+  const DatasetLatents& latents_;
+  DrawSequence sequence_;
 };
 
 // The autoencoder in a folder, in f32.

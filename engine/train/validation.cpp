@@ -30,7 +30,7 @@ Json to_json(const std::vector<Mean>& means) {
 
 }  // namespace
 
-ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t bins) {
+ValidationGrid make_validation_grid(const ValidationData& data, int64_t items, int64_t bins) {
   ValidationGrid grid{.bins = bins};
   items = std::min(items, data.size());
   for (int64_t i = 0; i < items; ++i) {

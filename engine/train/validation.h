@@ -15,7 +15,7 @@ struct ValidationGrid {
 
 // `items` pictures, evenly spaced in the data set. The noise level within its bin and the noise depend on the picture's
 // place among them and on the bin alone.
-ValidationGrid make_validation_grid(ValidationData& data, int64_t items, int64_t bins);
+ValidationGrid make_validation_grid(const ValidationData& data, int64_t items, int64_t bins);
 
 // The mean squared error of the velocity for each of the grid's samples. Tells `done` after each batch how many it has.
 std::vector<double> validation_losses(const Mixture& mixture, const ValidationGrid& grid, int64_t batch,

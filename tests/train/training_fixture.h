@@ -17,7 +17,7 @@ class RandomLatents : public DenoiserData {
  public:
   DenoiserSample sample(int64_t number) override { return item(number % size()); }
   int64_t size() const override { return 12; }
-  DenoiserSample item(int64_t index) override {
+  DenoiserSample item(int64_t index) const override {
     DenoiserSample sample{Tensor::empty({4, 1, 4, 4}), {}};
     random_normal({sample.latents.data<float>(), 64}, 77, index);
     for (int64_t i = 0; i <= index % 4; ++i) sample.tokens.push_back(static_cast<int32_t>((index * 3 + i) % 16));
