@@ -12,7 +12,9 @@ namespace baton {
 namespace {
 
 using testing::Contains;
+using testing::Each;
 using testing::Key;
+using testing::Not;
 using testing::Pair;
 
 Terms terms_of(TrainConfig config) {
