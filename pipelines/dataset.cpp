@@ -3,15 +3,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/core/print.h"
+#include "engine/core/utf8.h"
 #include "engine/data/draw_sequence.h"
 #include "engine/data/pictures.h"
 #include "engine/io/json.h"
-#include "engine/io/utf8.h"
 #include "pipelines/runtime.h"
 
 namespace baton {
@@ -86,12 +86,13 @@ Json describe_draws(const Dataset& dataset, const DataConfig& config) {
 
 void print_list(const Json& lines, std::string_view title) {
   constexpr size_t shown = 20;
-  if (!lines.empty()) std::cout << title << "\n";
-  for (size_t i = 0; i < std::min(lines.size(), shown); ++i) std::cout << "  " << lines[i].get<std::string>() << "\n";
-  if (lines.size() > shown) std::cout << fmt::format("  and {} more; --json lists all\n", lines.size() - shown);
+  if (!lines.empty()) print(fmt::format("{}\n", title));
+  for (size_t i = 0; i < std::min(lines.size(), shown); ++i)
+    print(fmt::format("  {}\n", printable_line(lines[i].get<std::string>())));
+  if (lines.size() > shown) print(fmt::format("  and {} more; --json lists all\n", lines.size() - shown));
 }
 
-void print(const Json& report, int64_t size) {
+void print_report(const Json& report, int64_t size) {
   const Json &pictures = report["pictures"], &captions = report["captions"], &draws = report["draws"];
   std::vector<std::string> sizes;
   for (const Json& entry : pictures["sizes"]) {
@@ -103,19 +104,19 @@ void print(const Json& report, int64_t size) {
     sizes.push_back(fmt::format("{} of {}", entry["pictures"].get<int64_t>(), entry["size"].get<std::string>()));
   }
   const std::string longest = captions["longest"];
-  std::cout << fmt::format("folder    {}\n", report["folder"].get<std::string>())
-            << fmt::format("pictures  {}: {} readable, {} different\n", pictures["pictures"].get<int64_t>(),
-                           pictures["readable"].get<int64_t>(), pictures["different"].get<int64_t>())
-            << fmt::format("sizes     {}\n", fmt::join(sizes, ", "))
-            << fmt::format("at {:<6} {} enlarged; cut off at the edges {:.1f} % on average, {:.1f} % at most\n", size,
-                           pictures["smaller_than_size"].get<int64_t>(), 100 * pictures["cut_off_mean"].get<double>(),
-                           100 * pictures["cut_off_most"].get<double>())
-            << fmt::format("draws     {} in an epoch; weights {} to {}\n", draws["epoch"].get<int64_t>(),
-                           draws["least_weight"].get<double>(), draws["most_weight"].get<double>())
-            << fmt::format("captions  {}, {} different; {:.1f} % of draws have an empty one\n",
-                           captions["alternatives"].get<int64_t>(), captions["different"].get<int64_t>(),
-                           100 * captions["empty_share"].get<double>())
-            << fmt::format("longest   {} bytes: {}\n", longest.size(), utf8_excerpt(longest));
+  print(fmt::format("folder    {}\n", printable_line(report["folder"].get<std::string>())));
+  print(fmt::format("pictures  {}: {} readable, {} different\n", pictures["pictures"].get<int64_t>(),
+                    pictures["readable"].get<int64_t>(), pictures["different"].get<int64_t>()));
+  print(fmt::format("sizes     {}\n", fmt::join(sizes, ", ")));
+  print(fmt::format("at {:<6} {} enlarged; cut off at the edges {:.1f} % on average, {:.1f} % at most\n", size,
+                    pictures["smaller_than_size"].get<int64_t>(), 100 * pictures["cut_off_mean"].get<double>(),
+                    100 * pictures["cut_off_most"].get<double>()));
+  print(fmt::format("draws     {} in an epoch; weights {} to {}\n", draws["epoch"].get<int64_t>(),
+                    draws["least_weight"].get<double>(), draws["most_weight"].get<double>()));
+  print(fmt::format("captions  {}, {} different; {:.1f} % of draws have an empty one\n",
+                    captions["alternatives"].get<int64_t>(), captions["different"].get<int64_t>(),
+                    100 * captions["empty_share"].get<double>()));
+  print(fmt::format("longest   {} bytes: {}\n", longest.size(), printable_line(utf8_excerpt(longest))));
   print_list(report["notes"], "notes");
   print_list(pictures["problems"], "problems");
 }
@@ -142,9 +143,9 @@ int run_dataset(const DatasetReportConfig& config) {
                     {"draws", describe_draws(dataset, config.data)},
                     {"notes", dataset.notes}};
   if (config.json)
-    std::cout << report.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";  // file names need not be UTF-8
+    print(json_text(report, 2) + "\n");
   else
-    print(report, config.data.size);
+    print_report(report, config.data.size);
   return report["pictures"]["problems"].empty() ? exit_done : exit_bad_input;
 }
 

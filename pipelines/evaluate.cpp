@@ -8,6 +8,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/print.h"
 #include "engine/io/model_config.h"
 #include "engine/io/stored_parameters.h"
 #include "engine/models/input_sizes.h"
@@ -105,14 +106,16 @@ std::string cell(const Json& value) { return value.is_null() ? "-" : fmt::format
 
 void print_table(const EvaluateConfig& config, const std::vector<Json>& results, const ExpertRanges& ranges) {
   const auto row = [&](const std::string& title, const auto& value) {
-    fmt::print("{:24}", title);
-    for (const Json& result : results) fmt::print("{:>12}", cell(value(result)));
-    fmt::print("\n");
+    std::string line = fmt::format("{:24}", title);
+    for (const Json& result : results) line += fmt::format("{:>12}", cell(value(result)));
+    print(line + "\n");
   };
-  for (size_t m = 0; m < results.size(); ++m) fmt::print("model {}: {}\n", m + 1, config.models[m]);
-  fmt::print("{:24}", "noise level t");
-  for (size_t m = 0; m < results.size(); ++m) fmt::print("{:>12}", fmt::format("model {}", m + 1));
-  fmt::print("\n");
+  std::string head = fmt::format("{:24}", "noise level t");
+  for (size_t m = 0; m < results.size(); ++m) {
+    print(fmt::format("model {}: {}\n", m + 1, printable_line(config.models[m])));
+    head += fmt::format("{:>12}", fmt::format("model {}", m + 1));
+  }
+  print(head + "\n");
   for (int64_t bin = 0; bin < config.t_bins; ++bin) {
     const auto edge = [&](int64_t i) { return static_cast<double>(i) / static_cast<double>(config.t_bins); };
     row(fmt::format("{:.3f} to {:.3f}", edge(bin), edge(bin + 1)),
@@ -175,7 +178,7 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
   }
   if (ranks.rank() > 0) return exit_done;
   if (config.json)
-    fmt::print("{}\n", Json({{"boundaries", ranges.boundaries()}, {"models", results}}).dump());
+    print(json_text({{"boundaries", ranges.boundaries()}, {"models", results}}) + "\n");
   else
     print_table(config, results, ranges);
   return exit_done;

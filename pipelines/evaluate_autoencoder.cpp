@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/core/print.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/models/input_sizes.h"
 #include "engine/train/vae_report.h"
@@ -43,11 +44,11 @@ int evaluate_autoencoders(const EvaluateConfig& config, const Runtime& runtime) 
     const double mean = std::reduce(report.psnr_each.begin(), report.psnr_each.end()) / static_cast<double>(items);
     results.push_back({{"model", folder}, {"psnr", report.psnr}, {"psnr_mean", mean}, {"pictures", items}});
     if (!config.json)
-      fmt::print("{}: {:.2f} dB over the pixels of {} pictures, {:.2f} dB on average of the pictures\n", folder,
-                 report.psnr, items, mean);
+      print(fmt::format("{}: {:.2f} dB over the pixels of {} pictures, {:.2f} dB on average of the pictures\n",
+                        printable_line(folder), report.psnr, items, mean));
     if (runtime.stop) return exit_interrupted;
   }
-  if (config.json) fmt::print("{}\n", Json({{"models", results}}).dump());
+  if (config.json) print(json_text({{"models", results}}) + "\n");
   return exit_done;
 }
 

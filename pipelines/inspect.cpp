@@ -1,9 +1,9 @@
 #include "pipelines/inspect.h"
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/core/print.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/tensor_store.h"
 #include "kernels/machine.h"
@@ -70,14 +70,15 @@ Json describe_pipeline(const Path& path) {
 }
 
 // JSON as indented text for people: one line a value.
-void print(const Json& value, const std::string& indent) {
+void print_tree(const Json& value, const std::string& indent) {
   for (const auto& [key, item] : value.items()) {
-    const std::string label = value.is_array() ? "-" : key + ":";
+    const std::string label = value.is_array() ? "-" : printable_line(key) + ":";
     if (item.is_structured() && !item.empty()) {
-      std::cout << indent << label << "\n";
-      print(item, indent + "  ");
+      print(indent + label + "\n");
+      print_tree(item, indent + "  ");
     } else {
-      std::cout << indent << label << " " << (item.is_string() ? item.get<std::string>() : item.dump()) << "\n";
+      const std::string value = item.is_string() ? item.get<std::string>() : json_text(item);
+      print(indent + label + " " + printable_line(value) + "\n");
     }
   }
 }
@@ -97,9 +98,9 @@ int run_inspect(const InspectConfig& config) {
   else
     found = describe_tensors(path);
   if (config.json)
-    std::cout << found.dump(2) << "\n";
+    print(json_text(found, 2) + "\n");
   else
-    print(found, "");
+    print_tree(found, "");
   return exit_done;
 }
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <functional>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
+#include "engine/core/print.h"
 #include "engine/data/tokenizer.h"
 #include "engine/io/model_config.h"
 #include "engine/plan/calibrate.h"
@@ -35,19 +35,19 @@ struct Size {
 using Sizes = std::vector<Size>;
 
 // `hints`: advice that more than this plan tells.
-void print(const PlanConfig& config, const Plan& plan, const Machine& machine, const Sizes& sizes,
-           const std::vector<std::string>& hints = {}) {
+void print_plan(const PlanConfig& config, const Plan& plan, const Machine& machine, const Sizes& sizes,
+                const std::vector<std::string>& hints = {}) {
   if (!config.json) {
-    std::cout << describe(plan, machine);
-    for (const std::string& hint : hints) std::cout << hint << "\n";
-    std::cout << "\n";
-    for (const Size& size : sizes) std::cout << fmt::format("{}: {:.4g}\n", size.words, size.value);
+    print(describe(plan, machine));
+    for (const std::string& hint : hints) print(hint + "\n");
+    print("\n");
+    for (const Size& size : sizes) print(fmt::format("{}: {:.4g}\n", size.words, size.value));
     return;
   }
   Json all = to_json(plan, machine);
   for (const Size& size : sizes) all[size.key] = size.value;
   for (const std::string& hint : hints) all["advice"].push_back(hint);
-  std::cout << all.dump(2) << "\n";
+  print(json_text(all, 2) + "\n");
 }
 
 // State in mixed precision as the literature counts it, and the FLOP of a step with every forward pass repeated.
@@ -73,8 +73,8 @@ Sizes sizes_of(const DitModel& model, const Plan& plan, int64_t steps) {
 }
 
 template <typename Run>
-void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const Machine& machine,
-           const std::vector<std::string>& hints) {
+void print_found(const PlanConfig& config, const std::vector<Found<Run>>& found, const Machine& machine,
+                 const std::vector<std::string>& hints) {
   Json list = Json::array();
   std::vector<Plan> plans;
   for (size_t i = 0; i < std::min(found.size(), listed); ++i) {
@@ -83,11 +83,11 @@ void print(const PlanConfig& config, const std::vector<Found<Run>>& found, const
   }
   for (const std::string& hint : hints) list[0]["advice"].push_back(hint);
   if (config.json) {
-    std::cout << list.dump(2) << "\n";
+    print(json_text(list, 2) + "\n");
     return;
   }
   const auto words = list[0]["advice"].get<std::vector<std::string>>();
-  std::cout << describe(plans, machine) << fmt::format("\nThe first: {}\n", fmt::join(words, "\n"));
+  print(describe(plans, machine) + fmt::format("\nThe first: {}\n", fmt::join(words, "\n")));
 }
 
 int64_t ranks_of(const PlanConfig& config, const Machine& machine) {
@@ -130,7 +130,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
   if (config.search) {
     const auto search = [&](int64_t ranks) { return search_gpt(model, ranks, config.global_batch, machine); };
     const auto [found, hints] = found_with_hints(search, ranks_of(config, machine), machine);
-    print(config, found, machine, hints);
+    print_found(config, found, machine, hints);
     return exit_done;
   }
   Execution e{.mesh = filled_mesh(config),
@@ -145,7 +145,7 @@ int plan_of_gpt(const PlanConfig& config, const Machine& machine) {
         "plan: --global-batch {} cannot be divided into dp={} times --micro-batch {}", config.global_batch, dp, micro);
   e.micro_batches = config.global_batch / (dp * micro);
   if (config.micro_batch == 0) e = with_best_micro_batch(model, e, config.global_batch / dp, machine);
-  print(config, plan_gpt(model, e, machine), machine, sizes_of(model, config.global_batch));
+  print_plan(config, plan_gpt(model, e, machine), machine, sizes_of(model, config.global_batch));
   return exit_done;
 }
 
@@ -210,7 +210,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
     add_text_hint(hints, model, found[0].plan, machine, [&](const DitModel& cached) {
       return search_dit(cached, found[0].plan.ranks, batch, most_zero, machine)[0].plan;
     });
-    print(config, found, machine, hints);
+    print_found(config, found, machine, hints);
     return exit_done;
   }
   DitRun run{.mesh = parse_mesh(config.mesh),
@@ -227,7 +227,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
   const Plan plan = plan_dit(model, run, machine);
   std::vector<std::string> hints;
   add_text_hint(hints, model, plan, machine, [&](const DitModel& cached) { return plan_dit(cached, run, machine); });
-  print(config, plan, machine, sizes_of(model, plan, train.steps), hints);
+  print_plan(config, plan, machine, sizes_of(model, plan, train.steps), hints);
   return exit_done;
 }
 
@@ -236,7 +236,7 @@ int plan_of_denoiser(const PlanConfig& config, const Machine& machine) {
 int run_plan(const PlanConfig& config) {
   if (config.calibrate) {
     Machine machine = measure_machine(std::max<int64_t>(1, config.ranks));
-    std::cout << print_fields([&](ConfigVisitor& v) { visit(v, machine); });
+    print(print_fields([&](ConfigVisitor& v) { visit(v, machine); }));
     return exit_done;
   }
   const Machine machine = read_machine(config.machine);

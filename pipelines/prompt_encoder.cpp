@@ -4,7 +4,7 @@
 #include "engine/core/log.h"
 #include "engine/data/prompt.h"
 #include "engine/data/tokenizer.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 #include "engine/ops/view.h"
 
 namespace baton {

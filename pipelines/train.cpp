@@ -6,6 +6,7 @@
 
 #include "engine/comm/mpi.h"
 #include "engine/core/error.h"
+#include "engine/core/print.h"
 #include "engine/diffusion/time_distribution.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/train/denoiser_trainer.h"
@@ -76,7 +77,7 @@ int run_train(const TrainConfig& config, const Runtime& runtime) {
   else
     first = train_denoiser(config, compute, runtime, outcome);
   if (outcome == Outcome::interrupted) return exit_interrupted;
-  if (first) fmt::print("{}\n", (Path(config.checkpoint.folder) / "model").string());
+  if (first) print(printable_line((Path(config.checkpoint.folder) / "model").string()) + "\n");
   return exit_done;
 }
 

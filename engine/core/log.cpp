@@ -1,20 +1,21 @@
 #include "engine/core/log.h"
 
-#include <cctype>
 #include <memory>
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include "engine/core/print.h"
+
 namespace baton {
 namespace {
 
-// The message without the control characters that a name in a hostile file may bring: a terminal would obey them.
+// The message as one line that a terminal may see: names from files stand in it.
 class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    for (const char c : message.payload)
-      out.push_back(std::iscntrl(static_cast<unsigned char>(c)) && c != '\n' ? '?' : c);
+    const std::string text = printable_line({message.payload.data(), message.payload.size()});
+    out.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PrintableMessage>(); }
 };

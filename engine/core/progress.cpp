@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "engine/core/error.h"
+#include "engine/core/print.h"
 
 namespace baton {
 namespace {
@@ -38,7 +39,7 @@ std::string format_duration(double seconds) {
 Progress::Progress(ProgressMode mode, std::string task, int64_t total, int64_t done)
     : mode_(mode),
       terminal_(isatty(STDERR_FILENO) != 0),
-      task_(std::move(task)),
+      task_(printable_line(task)),
       total_(total),
       first_(done),
       start_(Clock::now()),

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/data/unicode.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {

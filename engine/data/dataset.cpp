@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/utf8.h"
 #include "engine/data/dataset_source.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "engine/core/utf8.h"
 #include "engine/data/windows_1252.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {

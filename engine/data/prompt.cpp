@@ -3,10 +3,10 @@
 #include <cctype>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/data/html.h"
 #include "engine/data/unicode.h"
 #include "engine/data/windows_1252.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {

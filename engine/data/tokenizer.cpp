@@ -4,10 +4,10 @@
 
 #include "engine/core/error.h"
 #include "engine/core/require.h"
+#include "engine/core/utf8.h"
 #include "engine/data/bpe_tokenizer.h"
 #include "engine/data/tokenizer_files.h"
 #include "engine/data/unigram_tokenizer.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 

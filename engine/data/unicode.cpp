@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "engine/core/error.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

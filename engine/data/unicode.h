@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-// Unicode properties and forms, from utf8proc. Texts are well-formed UTF-8 (engine/io/utf8.h).
+// Unicode properties and forms, from utf8proc. Texts are well-formed UTF-8 (engine/core/utf8.h).
 namespace baton {
 
 bool is_space(char32_t code_point);   // White_Space

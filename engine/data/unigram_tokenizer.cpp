@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/data/tokenizer_files.h"
 #include "engine/data/unicode.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {

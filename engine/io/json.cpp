@@ -7,48 +7,28 @@
 #include <type_traits>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/io/nearest.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
-
-Json parse_json(std::string_view text, std::string_view where) {
-  constexpr int max_depth = 64;
-  check(text.find('\0') == text.npos, "{}: a NUL byte in JSON", where);  // the library would take it for the end
-  std::vector<std::set<std::string>> seen;  // keys of the objects and arrays that are open now
-  using Event = Json::parse_event_t;
-  const auto watch = [&](int, Event event, Json& parsed) {
-    if (event == Event::object_start || event == Event::array_start) {
-      check(seen.size() < max_depth, "{}: JSON nested deeper than {} levels", where, max_depth);
-      seen.emplace_back();
-    } else if (event == Event::object_end || event == Event::array_end) {
-      seen.pop_back();
-    } else if (event == Event::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      check(seen.back().insert(key).second, "{}: the key '{}' is there twice", where, key);
-    }
-    return true;
-  };
-  try {
-    return Json::parse(text, watch);
-  } catch (const Json::exception& e) {
-    fail("{}: not valid JSON: {}", where, e.what());
-  }
-}
 
 Json read_json(const Path& path, int64_t limit) { return parse_json(read_file(path, limit), path.string()); }
 
 void write_json(const Path& path, const Json& value) try {
   write_file(path, value.dump(2) + "\n");
-} catch (const Json::exception& e) {  // a text that is not UTF-8
-  fail("{}: cannot be written as JSON: {}", path.string(), e.what());
+} catch (const Json::exception&) {
+  fail("{}: cannot be written as JSON: a text in it is not UTF-8", path.string());
+}
+
+std::string json_text(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 namespace {
 
 // A JSON value as text for a message, cut where it becomes long.
 std::string shown(const Json& value) {
-  std::string text = value.is_structured() ? std::string(value.type_name()) : value.dump();
+  std::string text = value.is_structured() ? std::string(value.type_name()) : json_text(value);
   return text.size() <= 60 ? text : std::string(utf8_prefix(text, 60)) + "…";
 }
 
@@ -141,6 +121,12 @@ template std::vector<int64_t> JsonReader::required(std::string_view);
 template std::vector<float> JsonReader::required(std::string_view);
 template std::vector<double> JsonReader::required(std::string_view);
 template std::vector<std::string> JsonReader::required(std::string_view);
+
+int64_t JsonReader::integer(std::string_view key, int64_t least, int64_t most) {
+  const auto value = required<int64_t>(key);
+  check(value >= least && value <= most, "{}: {} is out of range, expected {} to {}", where(key), value, least, most);
+  return value;
+}
 
 JsonReader JsonReader::object(std::string_view key) {
   return JsonReader(record_->document, need(key), record_->where, fmt::format("{}{}.", record_->prefix, key));

@@ -15,12 +15,16 @@ namespace baton {
 
 using Json = nlohmann::json;
 
-// Strict: one value, UTF-8, no NUL, no comments, no duplicate keys, nesting to 64 levels. InputError messages start
-// with `where`.
+// Strict: one value, UTF-8, no NUL, no comments, no duplicate keys, nesting to 64 levels, and no more memory for the tree
+// than the text has bytes and 56 MiB. InputError messages start with `where`.
 Json parse_json(std::string_view text, std::string_view where);
+// "parse error at line 1, …" of the library's "[json.exception.parse_error.101] parse error at line 1, …".
+std::string_view json_reason(std::string_view message);
 Json read_json(const Path& path, int64_t limit = 16 << 20);
 // Indented by two, keys sorted, as diffusers writes its config files.
 void write_json(const Path& path, const Json& value);
+// For stdout: on one line, or indented. Bytes that are not UTF-8, as file names may have, become U+FFFD.
+std::string json_text(const Json& value, int indent = -1);
 
 // Reads a JSON object key by key into plain values and remembers which keys were asked for:
 //   JsonReader config = JsonReader::file(folder / "config.json");
@@ -43,6 +47,7 @@ class JsonReader {
   T optional(std::string_view key, T fallback) {
     return has(key) ? required<T>(key) : std::move(fallback);
   }
+  int64_t integer(std::string_view key, int64_t least, int64_t most);  // required
   std::string optional(std::string_view key, const char* fallback) { return optional(key, std::string(fallback)); }
 
   JsonReader object(std::string_view key);                // call finish() on it too

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/core/error.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

@@ -4,9 +4,9 @@
 #include <string_view>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/io/image_header.h"
 #include "engine/io/png.h"
-#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {

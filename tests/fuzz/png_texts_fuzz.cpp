@@ -2,9 +2,9 @@
 
 #include <string>
 
+#include "engine/core/utf8.h"
 #include "engine/io/image_header.h"
 #include "engine/io/png.h"
-#include "engine/io/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

@@ -1,6 +1,6 @@
+#include "engine/core/utf8.h"
 #include "engine/data/prompt.h"
 #include "engine/data/tokenizer.h"
-#include "engine/io/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/test_dir.h"
 

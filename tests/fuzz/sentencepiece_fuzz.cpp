@@ -1,6 +1,6 @@
+#include "engine/core/utf8.h"
 #include "engine/data/character_map.h"
 #include "engine/data/sentencepiece_model.h"
-#include "engine/io/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

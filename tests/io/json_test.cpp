@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "tests/io/scratch.h"
@@ -25,6 +26,35 @@ TEST(Json, RefusesWhatStrangersSend) {
   for (const char* bad : {"", "{", "{} {}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "// x\n{}", "\"\xff\"",
                           "\"\xed\xa0\x80\"", "[1,]", "1e999"})
     EXPECT_REFUSED(parse_json(bad, "t"), "t: not valid JSON") << bad;
+}
+
+std::string repeated(std::string_view item, int count) {
+  std::string list = "[";
+  for (int i = 0; i < count; ++i) list.append(item).append(",");
+  return list + "0]";
+}
+
+TEST(Json, ManyValuesTakeTimeInProportion) {
+  for (const char* item : {"{}", "[]", R"({"a":{"b":[1,{}]}})", "0"}) {
+    const std::clock_t start = std::clock();
+    EXPECT_EQ(parse_json(repeated(item, 100'000), "t").size(), 100'001u);
+    EXPECT_LT(std::clock() - start, 5 * CLOCKS_PER_SEC) << item;
+  }
+}
+
+TEST(Json, RefusesATreeFarLargerThanItsText) {
+  for (const char* item : {"{}", "[]", R"({"":0})", R"([[""]])"})
+    EXPECT_REFUSED(parse_json(repeated(item, 1'000'000), "t"), "t: too many values in this JSON for its size") << item;
+  EXPECT_NO_THROW(parse_json(repeated(R"(["▁the",-3.29])", 260'000), "t"));  // the largest tokenizer.json we know
+}
+
+TEST(Json, ErrorsAreInItsOwnWords) {
+  for (const char* bad : {"", "[1,]", "1e999", "{\"a\" 1}"}) try {
+      parse_json(bad, "t");
+      ADD_FAILURE() << bad;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), testing::Not(testing::HasSubstr("json.exception"))) << bad;
+    }
 }
 
 TEST(Json, FilesComeBack) {

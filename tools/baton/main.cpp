@@ -10,7 +10,7 @@
 #include "engine/core/log.h"
 #include "engine/core/version.h"
 #include "engine/io/nearest.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
 #include "pipelines/failure.h"

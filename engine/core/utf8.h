@@ -8,6 +8,8 @@ namespace baton {
 
 // Well-formed UTF-8: no stray or missing bytes, no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
+// Bytes of the code point that the text begins with; 0 if it begins with none.
+size_t utf8_length(std::string_view text);
 
 // The code point at text[at], and moves `at` behind it. The text must be well-formed.
 char32_t next_code_point(std::string_view text, size_t& at);

@@ -1,4 +1,4 @@
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {
@@ -10,19 +10,22 @@ constexpr size_t length_from(unsigned char lead) {
 
 }  // namespace
 
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t length = text.empty() ? 0 : length_from(byte(0));
+  if (length == 0 || length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  // The second byte's range excludes overlong forms, surrogates, and what lies above U+10FFFF.
+  if ((byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xed && byte(1) > 0x9f) ||
+      (byte(0) == 0xf0 && byte(1) < 0x90) || (byte(0) == 0xf4 && byte(1) > 0x8f))
+    return 0;
+  return length;
+}
+
 bool is_utf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
-    const size_t length = length_from(byte(0));
-    if (length == 0 || at + length > text.size()) return false;
-    for (size_t i = 1; i < length; ++i)
-      if ((byte(i) & 0xc0) != 0x80) return false;
-    // The second byte's range excludes overlong forms, surrogates, and what lies above U+10FFFF.
-    if ((byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xed && byte(1) > 0x9f) ||
-        (byte(0) == 0xf0 && byte(1) < 0x90) || (byte(0) == 0xf4 && byte(1) > 0x8f))
-      return false;
-    at += length;
-  }
+  for (size_t length; !text.empty(); text.remove_prefix(length))
+    if ((length = utf8_length(text)) == 0) return false;
   return true;
 }
 
