@@ -6,6 +6,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "engine/core/error.h"
@@ -45,13 +46,16 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   struct Open {
     YamlNode node;
-    std::string key;  // of the value that comes next, in a map
+    std::map<std::string, std::string> keys;  // of a map: where each stands
+    std::string key;                          // of the value that comes next
     bool has_key = false;
   };
 
   std::string where(const YAML::Mark& mark) const { return fmt::format("{}:{}", name_, mark.line + 1); }
 
-  YamlNode begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
+  YamlNode begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    constexpr int64_t most = 100'000;
+    check(++nodes_ <= most, "{}: more than {} keys and values", where(mark), most);
     check(anchor == 0, "{}: anchors are not accepted", where(mark));
     check(tag.empty() || tag == "?" || tag == "!", "{}: tags are not accepted ({})", where(mark), tag);
     return {.where = where(mark)};
@@ -80,9 +84,8 @@ class TreeBuilder : public YAML::EventHandler {
       parent.node.items.push_back(std::move(node));
     } else if (!parent.has_key) {
       check(node.kind == YamlNode::Kind::scalar, "{}: a key must be a word", node.where);
-      const YamlNode* earlier = parent.node.find(node.text);
-      check(!earlier, "{}: the key '{}' stands here a second time, first at {}", node.where, node.text,
-            earlier ? earlier->where : "");
+      const auto [earlier, is_new] = parent.keys.emplace(node.text, node.where);
+      check(is_new, "{}: the key '{}' stands here a second time, first at {}", node.where, node.text, earlier->second);
       parent.key = std::move(node.text);
       parent.has_key = true;
     } else {
@@ -92,6 +95,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   std::string name_;
+  int64_t nodes_ = 0;
   YamlNode root_;
   std::vector<Open> open_;
 };

@@ -24,8 +24,8 @@ struct YamlEntry {
   YamlNode node;
 };
 
-// One document. Refused: anchors, aliases and tags, duplicate or non-scalar keys, NUL bytes, nesting beyond 16 levels.
-// `name` stands before the line numbers in messages. An empty document is null.
+// One document. Refused: anchors, aliases and tags, duplicate or non-scalar keys, NUL bytes, nesting beyond 16 levels,
+// more than 100,000 keys and values. `name` stands before the line numbers in messages. An empty document is null.
 YamlNode parse_yaml(const std::string& text, const std::string& name);
 
 // Applies "key.sub=value" (value in YAML, e.g. "t.shift=3" or "experts.boundaries=[0.8, 0.5]") to a map or null node,

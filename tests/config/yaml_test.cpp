@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "engine/core/error.h"
 
 namespace baton {
@@ -131,6 +133,18 @@ TEST(Yaml, NamesFileLineAndKey) {
   EXPECT_THAT(error_of("- 3"), HasSubstr("f.yaml:1: a list, expected keys and values"));
   EXPECT_THAT(error_of("inner: {rate: 0.1}", {"inner.rate=9"}), HasSubstr("--set inner.rate=9: inner.rate: 9 is out"));
   EXPECT_THAT(error_of("", {"--steps=many"}), HasSubstr("--steps=many: steps: 'many', expected an integer"));
+}
+
+TEST(Yaml, ManyKeysTakeTimeInProportion) {
+  std::string keys;
+  for (int i = 0; i < 40'000; ++i) keys += "k" + std::to_string(i) + ": 1\n";
+  const std::clock_t start = std::clock();
+  EXPECT_THAT(error_of(keys), HasSubstr("f.yaml:1: k0: no such key"));
+  EXPECT_THAT(error_of(keys + "k0: 2\n"), HasSubstr("f.yaml:40001: the key 'k0' stands here a second time, first at"));
+  EXPECT_LT(std::clock() - start, 5 * CLOCKS_PER_SEC);
+  std::string list = "levels: [0";
+  for (int i = 0; i < 100'000; ++i) list += ",0";
+  EXPECT_THAT(error_of(list + "]"), HasSubstr("more than 100000 keys and values"));
 }
 
 TEST(Yaml, NamesTheNearestKnownKey) {
