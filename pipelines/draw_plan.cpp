@@ -12,12 +12,15 @@
 namespace baton {
 namespace {
 
-constexpr int64_t most_pixels_a_side = 16384;
-
 void choose_size(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory& model) {
   const PipelineDefaults& d = model.defaults();
   if (config.size.empty()) config.size = fmt::format("{}x{}", d.width.value_or(832), d.height.value_or(480));
   std::tie(plan.width, plan.height) = parse_size(config.size);
+  int64_t most = most_pixels_a_side;
+  for (const WanTransformerConfig& t : model.expert_configs())
+    most = std::min(most, t.rope_max_seq_len * model.vae_config().scale_factor_spatial *
+                              std::min(t.patch_size[1], t.patch_size[2]));
+  check(plan.width <= most && plan.height <= most, "size {}: at most {} pixels a side", config.size, most);
   const int64_t multiple = model.size_multiple();
   const auto nearest = [&](int64_t side) {
     const int64_t below = side / multiple * multiple, above = below + multiple;
@@ -26,11 +29,6 @@ void choose_size(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory
   check(plan.width % multiple == 0 && plan.height % multiple == 0,
         "size {}: this model draws multiples of {} pixels; the nearest size is {}x{}", config.size, multiple,
         nearest(plan.width), nearest(plan.height));
-  int64_t most = most_pixels_a_side;
-  for (const WanTransformerConfig& t : model.expert_configs())
-    most = std::min(most, t.rope_max_seq_len * model.vae_config().scale_factor_spatial *
-                              std::min(t.patch_size[1], t.patch_size[2]));
-  check(plan.width <= most && plan.height <= most, "size {}: at most {} pixels a side", config.size, most);
 }
 
 void choose_sampler(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory& model) {

@@ -6,13 +6,16 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "engine/core/countable.h"
 #include "engine/core/error.h"
+#include "engine/io/json.h"
 
 namespace baton {
 namespace {
 
 constexpr uint64_t max_header_bytes = 100'000'000;
 constexpr size_t max_dimensions = 64;
+constexpr int64_t most_names = 200'000;  // each costs many times its text's bytes
 
 struct DTypeBits {
   std::string_view name;
@@ -56,6 +59,7 @@ class HeaderReader {
       return true;
     }
     check(key.find('\0') == key.npos, "{}: a name with a NUL byte", where_);
+    check(++names_ <= most_names, "{}: more than {} tensors and entries of metadata", where_, most_names);
     bool is_new = true;
     if (place_ == Place::metadata)
       is_new = header_.metadata.emplace(key, "").second;
@@ -107,8 +111,8 @@ class HeaderReader {
   bool null() { fail("{}: null where {} belongs", where(), wanted()); }
   bool boolean(bool) { fail("{}: true or false where {} belongs", where(), wanted()); }
   bool binary(std::vector<uint8_t>&) { return false; }  // never in JSON text
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) {
-    fail("{}: the header is not valid JSON: {}", where_, e.what());
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) {
+    fail("{}: the header is not valid JSON: {}", where_, json_reason(error.what()));
   }
 
  private:
@@ -145,6 +149,7 @@ class HeaderReader {
     int64_t bits = known->bits;
     for (int64_t size : entry_.shape)
       check(!__builtin_mul_overflow(bits, size, &bits), "{}: the shape {} is too large", where(), entry_.shape);
+    check(is_countable(entry_.shape), "{}: the shape {} is too large", where(), entry_.shape);
     check(bits % 8 == 0, "{}: shape {} of {} does not fill whole bytes", where(), entry_.shape, entry_.dtype);
     check(entry_.begin <= entry_.end, "{}: data_offsets end before they begin", where());
     check(entry_.end - entry_.begin == bits / 8, "{}: shape {} of {} needs {} bytes, data_offsets give {}", where(),
@@ -162,6 +167,7 @@ class HeaderReader {
   const std::string_view where_;
   Place place_ = Place::outside;
   bool has_metadata_ = false;
+  int64_t names_ = 0;
   std::string name_;                // of the tensor or metadata entry
   int field_ = 0, fields_ = 0;      // the current one, and those seen
   SafetensorsHeader::Entry entry_;  // the tensor being read

@@ -4,9 +4,20 @@
 #include <cstring>
 
 #include "engine/core/allocator.h"
+#include "engine/core/countable.h"
+#include "engine/core/error.h"
 #include "engine/core/require.h"
 
 namespace baton {
+namespace {
+
+void check_shape(const Shape& shape) {
+  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
+          kernels::max_rank);
+  check(is_countable(shape), "tensor: the shape {} has a negative size or is too large", shape);
+}
+
+}  // namespace
 
 Shape contiguous_stride(const Shape& shape) {
   Shape stride(shape.size());
@@ -16,8 +27,7 @@ Shape contiguous_stride(const Shape& shape) {
 }
 
 Tensor Tensor::empty(Shape shape, DType dtype) {
-  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
-          kernels::max_rank);
+  check_shape(shape);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   auto memory = allocate(baton::numel(shape) * size_of(dtype));
@@ -56,8 +66,7 @@ Tensor Tensor::from_ids(std::span<const int32_t> values, Shape shape) {
 }
 
 Tensor Tensor::borrow(const void* data, Shape shape, DType dtype, std::shared_ptr<const void> owner) {
-  require(shape.size() <= kernels::max_rank, "tensor: {} dimensions, at most {} are supported", shape.size(),
-          kernels::max_rank);
+  check_shape(shape);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
   t.impl_->data = const_cast<void*>(data);

@@ -76,6 +76,8 @@ TEST(SafetensorsHeader, RefusesBadStructure) {
       {entry(R"("dtype":"F4","shape":[1],"data_offsets":[0,1])"), "does not fill whole bytes"},
       {entry(R"("dtype":"F32","shape":[2305843009213693952,8],"data_offsets":[0,0])"), "too large"},
       {entry(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4])"), "too large"},
+      {entry(R"("dtype":"F32","shape":[0,2147483648,2147483648],"data_offsets":[0,0])"), "too large"},
+      {entry(R"("dtype":"U8","shape":[4611686018427387904,0,2],"data_offsets":[0,0])"), "too large"},
       {entry(R"("dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4])"), "out of range"},
       {entry(R"("dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4])"), "where a whole number belongs"},
   };
