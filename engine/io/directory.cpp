@@ -51,7 +51,7 @@ AtomicDirectory::AtomicDirectory(const Path& target)
     check(may_replace(target_), "{}: holds files that were not written by baton ({} is missing); choose another folder",
           target.string(), manifest_name);
   }
-  partial::Descriptor opened{partial::open_locked(target_, partial_, O_RDONLY | O_DIRECTORY, /*folder=*/true)};
+  partial::Descriptor opened{partial::open_folder(target_, partial_)};
   for (const auto& left : fs::directory_iterator(partial_)) fs::remove_all(left.path());  // of a writer that was killed
   descriptor_ = opened.release();
 }
@@ -70,8 +70,7 @@ void AtomicDirectory::commit() try {
   if (::rename(partial_.c_str(), target_.c_str()) != 0) {
     if (errno != ENOTEMPTY && errno != EEXIST) partial::fail_system(target_, "renaming", errno);
     check(may_replace(target_), "{}: appeared meanwhile with files that were not written by baton", target_.string());
-    const partial::Descriptor old{
-        partial::open_locked(target_, target_, O_RDONLY | O_DIRECTORY)};  // until it is removed
+    const partial::Descriptor old{partial::open_folder(target_, target_)};  // locked until it is removed
     if (::renameat2(AT_FDCWD, partial_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0)
       partial::fail_system(target_, "replacing the old folder (remove it and run again)", errno);
     fs::remove_all(partial_);  // now the old content
@@ -89,10 +88,11 @@ void check_manifest(const Path& folder, bool hashes) {
   for (const std::string& name : files.keys()) {
     const Path relative(name);
     for (const Path& part : relative) check(part != "..", "{}: leads out of the folder", files.where(name));
-    check(relative.is_relative(), "{}: leads out of the folder", files.where(name));
+    check(relative.is_relative() && name.find('\0') == name.npos, "{}: leads out of the folder", files.where(name));
     JsonReader entry = files.object(name);
     const Path path = folder / relative;
-    check(fs::is_regular_file(path), "{}: missing, but listed in {}", path.string(), manifest_name);
+    std::error_code none;  // a name that no file can have is missing too
+    check(fs::is_regular_file(path, none), "{}: missing, but listed in {}", path.string(), manifest_name);
     const int64_t expected = entry.required<int64_t>("bytes"), found = static_cast<int64_t>(fs::file_size(path));
     check(found == expected, "{}: {} bytes, its manifest says {}: the file is damaged or was changed", path.string(),
           found, expected);

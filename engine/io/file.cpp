@@ -45,9 +45,7 @@ int open_empty(const Path& target, const Path& partial) {
   const auto status = std::filesystem::status(target, none);
   // Renaming over a device or a folder would destroy it.
   check(!exists(status) || is_regular_file(status), "{}: exists and is not a regular file", target.string());
-  Descriptor opened{partial::open_locked(target, partial, O_WRONLY | O_CREAT)};
-  if (::ftruncate(opened.value, 0) != 0) fail_system(target, "creating the file", errno);
-  return opened.release();
+  return partial::create_file(target, partial);
 }
 
 std::string hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }

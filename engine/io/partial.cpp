@@ -7,9 +7,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 
 namespace baton::partial {
 
@@ -37,34 +39,81 @@ int Descriptor::release() { return std::exchange(value, -1); }
 Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
 
 Path resolve(const Path& target) {
+  constexpr int most_links = 40;  // as Linux follows
+  Path path = target.has_filename() ? target : target.parent_path();
   std::error_code none;
-  const Path plain = target.has_filename() ? target : target.parent_path();
-  return fs::is_symlink(plain, none) ? fs::weakly_canonical(plain) : plain;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(path, none)); ++links) {
+    check(links < most_links, "{}: the symbolic links lead in a circle", target.string());
+    const Path next = fs::read_symlink(path, none);
+    path = next.is_absolute() ? next : parent_of(path) / next;
+  }
+  return path;
 }
 
 Path partial_name(const Path& target) {
-  return parent_of(target) / fmt::format(".{}.partial", target.filename().string());
+  constexpr size_t longest = 255;  // of a file's name, in bytes
+  std::string name = fmt::format(".{}.partial", target.filename().string());
+  if (name.size() > longest)
+    name = fmt::format(".{}-{:016x}.partial", utf8_prefix(target.filename().string(), 200),
+                       std::hash<std::string>()(target.filename().string()));
+  return parent_of(target) / name;
 }
 
-int open_locked(const Path& target, const Path& partial, int flags, bool folder) {
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    if (folder && ::mkdir(partial.c_str(), 0777) != 0 && errno != EEXIST)
-      fail_open(target, "creating the folder", errno);
-    Descriptor opened{::open(partial.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0666)};
-    if (opened.value < 0 && errno == ENOENT && folder) continue;  // its writer has just renamed it
-    if (opened.value < 0) fail_open(target, "creating the file", errno);
-    if (::flock(opened.value, LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) fail_system(target, "locking the partial file", errno);
-      fail_run("{}: another process is writing it (it holds {})", target.string(), partial.string());
-    }
-    // Between our open and our lock another writer may have finished: the lock counts only if the name still leads to
-    // what is locked.
-    struct stat locked, named;
-    if (::fstat(opened.value, &locked) == 0 && ::lstat(partial.c_str(), &named) == 0 && locked.st_ino == named.st_ino &&
-        locked.st_dev == named.st_dev)
-      return opened.release();
+namespace {
+
+// Locked by us, and still what the name leads to: between open and lock another writer may have finished.
+bool lock(const Path& target, const Path& partial, const Descriptor& opened) {
+  if (::flock(opened.value, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) fail_system(target, "locking the partial file", errno);
+    fail_run("{}: another process is writing it (it holds {})", target.string(), partial.string());
   }
+  struct stat locked, named;
+  return ::fstat(opened.value, &locked) == 0 && ::lstat(partial.c_str(), &named) == 0 &&
+         locked.st_ino == named.st_ino && locked.st_dev == named.st_dev;
+}
+
+// What a killed writer left, or anything else that stands under the name of a partial file, loses that name. Links and
+// FIFOs are not opened: a FIFO would hold us up, and what a link leads to is somebody's.
+void remove_left(const Path& target, const Path& partial) {
+  struct stat found;
+  if (::lstat(partial.c_str(), &found) != 0) return;  // gone meanwhile
+  Descriptor left;
+  if (S_ISREG(found.st_mode)) {
+    left.value = ::open(partial.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (left.value >= 0 && !lock(target, partial, left)) return;
+  }
+  if (::unlink(partial.c_str()) != 0 && errno != ENOENT)
+    fail_open(target, fmt::format("removing {}", partial.string()), errno);
+}
+
+constexpr int most_attempts = 100;
+
+[[noreturn]] void fail_changing(const Path& target, const Path& partial) {
   fail_run("{}: {} keeps changing under another process", target.string(), partial.string());
+}
+
+}  // namespace
+
+int create_file(const Path& target, const Path& partial) {
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    Descriptor made{::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666)};
+    if (made.value >= 0 && lock(target, partial, made)) return made.release();
+    if (made.value < 0 && errno != EEXIST) fail_open(target, "creating the file", errno);
+    if (made.value < 0) remove_left(target, partial);
+  }
+  fail_changing(target, partial);
+}
+
+int open_folder(const Path& target, const Path& partial) {
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    if (::mkdir(partial.c_str(), 0777) != 0 && errno != EEXIST) fail_open(target, "creating the folder", errno);
+    Descriptor opened{::open(partial.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+    if (opened.value >= 0 && lock(target, partial, opened)) return opened.release();
+    if (opened.value >= 0 || errno == ENOENT) continue;  // its writer has just renamed it
+    if (errno != ENOTDIR && errno != ELOOP) fail_open(target, "creating the folder", errno);
+    remove_left(target, partial);
+  }
+  fail_changing(target, partial);
 }
 
 void flush_folder(const Path& folder) {

@@ -20,13 +20,16 @@ struct Descriptor {
 };
 
 Path parent_of(const Path& path);
-// What a symbolic link leads to is what gets replaced, not the link; "folder/" means "folder".
+// What a symbolic link leads to is what gets replaced, not the link, also where nothing is there yet; "folder/" means
+// "folder".
 Path resolve(const Path& target);
-// ".NAME.partial" beside the target.
+// ".NAME.partial" beside the target; of a name too long for that, its beginning and a hash.
 Path partial_name(const Path& target);
-// Opens `partial` with open(2) flags and locks it against other processes and threads. `folder`: makes it with mkdir
-// first.
-int open_locked(const Path& target, const Path& partial, int flags, bool folder = false);
+// Makes the empty file `partial`, locked against other processes and threads. What stands there under this name, left
+// by a killed writer or put there by somebody, is removed and harms nobody; that a writer holds is refused.
+int create_file(const Path& target, const Path& partial);
+// The same for a folder, which may be there and keeps what is in it.
+int open_folder(const Path& target, const Path& partial);
 // Makes renames in `folder` durable.
 void flush_folder(const Path& folder);
 

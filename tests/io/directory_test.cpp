@@ -53,6 +53,20 @@ TEST(Directory, ReplacesOnlyWhatItMayReplace) {
   EXPECT_REFUSED(write_model(scratch / "file", "x"), "exists and is not a folder");
 }
 
+TEST(Directory, WhatStandsUnderThePartialNameIsNotTouched) {
+  const Scratch scratch;
+  std::filesystem::create_directory(scratch / "precious");
+  scratch.put("precious/file", "x");
+  std::filesystem::create_directory_symlink("precious", scratch / ".model.partial");
+  write_model(scratch / "model", "one");
+  scratch.put(".model.partial", "a file");
+  write_model(scratch / "model", "two");
+  EXPECT_FALSE(std::filesystem::is_symlink(scratch / "model"));
+  EXPECT_EQ(slurp(scratch / "model/transformer/weights"), "two");
+  EXPECT_EQ(slurp(scratch / "precious/file"), "x");
+  EXPECT_EQ(scratch.entries(), 2);
+}
+
 TEST(Directory, TakesOverWhatAKilledWriterLeft) {
   const Scratch scratch;
   std::filesystem::create_directories(scratch / ".model.partial/transformer/deep");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <functional>
 
 #include "engine/core/heartbeat.h"
 #include "tests/io/scratch.h"
@@ -91,6 +92,35 @@ TEST(File, TakesOverWhatAKilledWriterLeft) {
   EXPECT_EQ(scratch.entries(), 1);
 }
 
+TEST(File, WhatStandsUnderThePartialNameIsNotTouched) {
+  const Scratch scratch;
+  const Path partial = scratch / ".a.partial", victim = scratch.put("victim", "precious");
+  const std::vector<std::function<void()>> plants{
+      [&] { std::filesystem::create_symlink("victim", partial); },
+      [&] { std::filesystem::create_hard_link(victim, partial); },
+      [&] { std::filesystem::create_symlink("nowhere", partial); },
+      [&] { ASSERT_EQ(::mkfifo(partial.c_str(), 0600), 0); },  // nobody will ever read it
+  };
+  for (const auto& plant : plants) {
+    plant();
+    write_file(scratch / "a", "new");
+    EXPECT_EQ(slurp(scratch / "a"), "new");
+    EXPECT_TRUE(std::filesystem::is_regular_file(std::filesystem::symlink_status(scratch / "a")));
+    EXPECT_EQ(slurp(victim), "precious");
+    EXPECT_EQ(scratch.entries(), 2);
+  }
+}
+
+TEST(File, NamesMayBeAsLongAsTheFileSystemAllows) {
+  const Scratch scratch;
+  for (const size_t length : {246, 247, 255}) {
+    const std::string name = std::string(length - 2, 'n') + "é";
+    write_file(scratch / name, "x");
+    EXPECT_EQ(slurp(scratch / name), "x");
+  }
+  EXPECT_REFUSED(write_file(scratch / std::string(256, 'n'), "x"), "File name too long");
+}
+
 TEST(File, SecondWriterIsRefused) {
   const Scratch scratch;
   AtomicFile first(scratch / "a");
@@ -103,6 +133,11 @@ TEST(File, SecondWriterIsRefused) {
 
 TEST(File, FollowsLinksAndSparesDevices) {
   const Scratch scratch;
+  std::filesystem::create_symlink("to_come", scratch / "dangling");
+  write_file(scratch / "dangling", "first");
+  EXPECT_EQ(slurp(scratch / "to_come"), "first");
+  std::filesystem::create_symlink("circle", scratch / "circle");
+  EXPECT_REFUSED(write_file(scratch / "circle", "x"), "circle: the symbolic links lead in a circle");
   scratch.put("real", "old");
   std::filesystem::create_symlink("real", scratch / "link");
   write_file(scratch / "link", "new");
