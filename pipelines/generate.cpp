@@ -3,12 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/print.h"
 #include "engine/data/prompt.h"
 #include "engine/diffusion/guidance.h"
 #include "engine/diffusion/objective.h"
@@ -49,6 +49,8 @@ void check_output(const GenerateConfig& config) {
   check(out.extension() == ".png" || out.empty() || !fs::exists(out) || fs::is_directory(out),
         "out: {} exists and is no folder; name a .png file or a folder", config.out);
   const Path folder = picture_path(config, 0).parent_path();
+  check(picture_path(config, 0).filename().string().size() <= 255, "out: a name of more than 255 bytes: {}",
+        config.out);
   if (out.extension() == ".png")
     check(folder.empty() || fs::is_directory(folder), "out: there is no folder {}", folder.string());
 }
@@ -62,6 +64,9 @@ Tensor read_latents(const Path& path, const PipelineDirectory& model) {
             latents.dim(2) == 1 && latents.numel() > 0,
         "{}: latents are {} {}, expected f32 [B, {}, 1, h, w]", path.string(), name(latents.dtype()), latents.shape(),
         model.vae_config().z_dim);
+  const int64_t most = most_pixels_a_side / model.vae_config().scale_factor_spatial;
+  check(latents.numel() > 0 && latents.dim(3) <= most && latents.dim(4) <= most,
+        "{}: latents of shape {}: no size may be 0, and h and w at most {}", path.string(), latents.shape(), most);
   return latents;
 }
 
@@ -95,11 +100,11 @@ class Generation {
 
   int run() {
     if (config_.dry_run) {
-      if (layout_.rank() == 0)
-        std::cout << describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute);
+      if (layout_.rank() == 0) print(describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute));
       return exit_done;
     }
     if (!config_.from_latents.empty()) return layout_.rank() == 0 ? decode_only() : exit_done;
+    if (!config_.init_image.empty()) start_file_ = source_file(config_.init_image);
     if (!config_.init_image.empty()) init_ = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
     const auto encode_start = Clock::now();
     texts_ = text_ ? text_->receive(0) : engine_.encode(texts_of(config_));
@@ -181,18 +186,15 @@ class Generation {
   void write(int64_t index, const Tensor& picture) {
     const Path path = picture_path(config_, index);
     if (!path.parent_path().empty()) fs::create_directories(path.parent_path());
-    PictureInfo info{config_, model_.path().filename().string(), model_hash(), steps_per_expert()};
+    PictureInfo info{config_,      model_.path().filename().string(), model_hash(), steps_per_expert(), start_file_,
+                     latents_file_};
     info.config.seed = config_.seed + index;
-    info.config.count = info.config.batch = 1;
-    info.config.out.clear();
-    info.config.latents_out.clear();
-    info.config.json = false;
     write_picture(path, reshape(picture, {3, plan_.height, plan_.width}), info);
     report(path, index);
   }
 
   void report(const Path& path, int64_t index) const {
-    if (!config_.json) return print_line(path.string());
+    if (!config_.json) return print(printable_line(path.string()) + "\n");
     const double total = seconds_.encode + seconds_.denoise + seconds_.decode;
     const Json line{{"path", path.string()},
                     {"seed", config_.seed + index},
@@ -206,13 +208,11 @@ class Generation {
                     {"seconds_denoise", seconds_.denoise},
                     {"seconds_decode", seconds_.decode},
                     {"seconds_total", total}};
-    print_line(line.dump());
+    print(json_text(line) + "\n");
   }
 
-  // At once, as replicas print side by side.
-  static void print_line(const std::string& line) { std::cout << (line + "\n") << std::flush; }
-
   int decode_only() {
+    latents_file_ = source_file(config_.from_latents);
     const Tensor latents = read_latents(config_.from_latents, model_);
     const int64_t factor = model_.vae_config().scale_factor_spatial;
     plan_.width = latents.dim(4) * factor;
@@ -246,6 +246,7 @@ class Generation {
   Relay relay_;
   TextStates texts_;
   Tensor init_;  // latents of the start image, [1, C, 1, h, w]
+  std::optional<SourceFile> start_file_, latents_file_;
   std::vector<Tensor> all_latents_;
   int64_t steps_done_ = 0;
   Seconds seconds_;
@@ -288,6 +289,7 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
+  if (!config.like.empty()) find_sources(config, given.model.empty() ? PipelineDirectory(config.model).hash() : "");
   if (!config.prompt_file.empty()) config.prompt = read_file(config.prompt_file, 1 << 20);
   check_prompt(config.prompt, config.prompt_file.empty() ? "prompt" : config.prompt_file);
   check_prompt(config.negative, "negative");

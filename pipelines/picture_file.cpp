@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/version.h"
 #include "engine/io/png.h"
@@ -53,7 +54,7 @@ class JsonWriter : public ConfigVisitor {
 // "prompt / Negative prompt: … / Steps: 24, Sampler: unipc, …", as AUTOMATIC1111's web UI writes it and other tools
 // read it.
 std::string parameters_line(const PictureInfo& info) {
-  const GenerateConfig& c = info.config;
+  const PictureConfig& c = info.config;
   std::string text = c.prompt + "\n";
   if (!c.negative.empty()) text += "Negative prompt: " + c.negative + "\n";
   return text + fmt::format(
@@ -63,31 +64,77 @@ std::string parameters_line(const PictureInfo& info) {
                     info.model_hash.substr(0, 10), info.model_name, fmt::join(info.steps_per_expert, "/"), version());
 }
 
+std::string record_text(const Path& picture) {
+  auto texts = read_png_texts(picture);
+  const auto it = texts.find("baton");
+  check(it != texts.end(), "{}: this PNG was not made by Baton: it has no text named 'baton'", picture.string());
+  return std::move(it->second);
+}
+
+JsonReader reader_of(const Path& picture) { return JsonReader::text(record_text(picture), picture.string()); }
+
+// Some PNGs of earlier versions hold paths. They are read along, to be told from keys that mean nothing, and dropped.
+GenerateConfig read_settings(const Path& picture, JsonReader& record) {
+  record.object("settings");
+  GenerateConfig config;
+  read_fields_text(record.raw("settings").dump(), picture.string(), [&](ConfigVisitor& v) { visit(v, config); });
+  return config;
+}
+
+// The name of what the picture was made from under `key`; empty if it was not.
+std::string source_name(JsonReader& record, const char* key, const std::string& earlier) {
+  const Path name = record.has(key) ? record.object(key).required<std::string>("name") : earlier;
+  return name.filename().string();
+}
+
 }  // namespace
+
+SourceFile source_file(const Path& path) { return {path.filename().string(), hash_file(path)}; }
 
 void write_picture(const Path& path, const Tensor& picture, const PictureInfo& info) {
   JsonWriter settings;
-  GenerateConfig config = info.config;
+  PictureConfig config = info.config;
   visit(settings, config);
-  const Json json{{"settings", settings.object},
-                  {"model_name", info.model_name},
-                  {"model_hash", info.model_hash},
-                  {"steps_per_expert", info.steps_per_expert},
-                  {"version", version()}};
-  write_png(path, to_image(picture), {{"parameters", parameters_line(info)}, {"baton", json.dump()}});
+  Json json{{"settings", settings.object},
+            {"model_name", info.model_name},
+            {"model_hash", info.model_hash},
+            {"steps_per_expert", info.steps_per_expert},
+            {"version", version()}};
+  const auto add = [&](const char* key, const std::optional<SourceFile>& source) {
+    if (source) json[key] = {{"name", source->name}, {"hash", source->hash}};
+  };
+  add("init_image", info.init_image);
+  add("from_latents", info.from_latents);
+  write_png(path, to_image(picture), {{"parameters", parameters_line(info)}, {"baton", json_text(json)}});
 }
 
-Json picture_record(const Path& path) {
-  const auto texts = read_png_texts(path);
-  const auto it = texts.find("baton");
-  check(it != texts.end(), "{}: this PNG was not made by Baton: it has no text named 'baton'", path.string());
-  return parse_json(it->second, path.string());
+Json picture_record(const Path& path) { return parse_json(record_text(path), path.string()); }
+
+PictureConfig stored_settings(const Path& path) {
+  JsonReader record = reader_of(path);
+  return read_settings(path, record);
 }
 
-std::string stored_settings(const Path& path) {
-  const Json record = picture_record(path);
-  check(record.is_object() && record.contains("settings"), "{}: the text 'baton' has no settings", path.string());
-  return record["settings"].dump();
+void find_sources(GenerateConfig& config, const std::string& model_hash) {
+  const Path picture = config.like;
+  JsonReader record = reader_of(picture);
+  const GenerateConfig earlier = read_settings(picture, record);
+  const auto drawn_by = record.required<std::string>("model_hash");
+  check(model_hash.empty() || model_hash == drawn_by,
+        "{}: was drawn by another model, '{}' with hash {}, not by {}; name it with --model", picture.string(),
+        record.optional("model_name", ""), drawn_by, config.model);
+  const std::string latents = source_name(record, "from_latents", earlier.from_latents);
+  check(latents.empty() || !config.from_latents.empty(),
+        "{}: was decoded from latents, '{}'; name them with --from-latents", picture.string(), latents);
+  const std::string start = source_name(record, "init_image", earlier.init_image);
+  if (start.empty() || !config.init_image.empty()) return;
+  const Path beside = picture.parent_path() / start;
+  std::error_code none;
+  check(record.has("init_image") && std::filesystem::is_regular_file(beside, none) &&
+            hash_file(beside) == record.object("init_image").required<std::string>("hash"),
+        "{}: was started from a picture, '{}', which is not {}; name it with --init-image", picture.string(), start,
+        beside.string());
+  config.init_image = beside.string();
 }
 
 }  // namespace baton

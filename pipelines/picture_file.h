@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/config/generate_config.h"
 #include "engine/io/file.h"
@@ -9,11 +11,18 @@
 
 namespace baton {
 
+// A file that a picture was made from, as PNGs name it: in which folder it stood is nobody's business.
+struct SourceFile {
+  std::string name, hash;
+};
+SourceFile source_file(const Path& path);
+
 // What a PNG of ours says about itself.
 struct PictureInfo {
-  GenerateConfig config;  // every setting that was used, explicit: enough to draw the picture again
+  PictureConfig config;  // every setting that was used, explicit: with model and files enough to draw it again
   std::string model_name, model_hash;
   std::vector<int> steps_per_expert;
+  std::optional<SourceFile> init_image, from_latents;
 };
 
 // Writes picture [3, H, W] in [0, 1] with two text chunks: "parameters", the line that AUTOMATIC1111 and its readers
@@ -22,8 +31,11 @@ void write_picture(const Path& path, const Tensor& picture, const PictureInfo& i
 
 // All that write_picture stored in "baton"; InputError if the file is no picture of Baton's.
 Json picture_record(const Path& path);
-// The settings that write_picture stored, as the YAML (JSON) of a GenerateConfig; InputError if the file is no picture
-// of Baton's.
-std::string stored_settings(const Path& path);
+// The settings that write_picture stored.
+PictureConfig stored_settings(const Path& path);
+// The files that the picture config.like was made from, beside its settings. A start picture that stands beside it
+// under its old name with its old content is taken; for anything else that `config` does not name, InputError says what
+// is missing. `model_hash`: of the model that will draw, to be the same one; empty if the user chose a model.
+void find_sources(GenerateConfig& config, const std::string& model_hash);
 
 }  // namespace baton

@@ -4,13 +4,9 @@
 
 namespace baton {
 
-void visit(ConfigVisitor& v, GenerateConfig& c) {
+void visit(ConfigVisitor& v, PictureConfig& c) {
   v("prompt", c.prompt, "what to draw; also the positional argument");
-  v("model", c.model, "pipeline folder (default: $BATON_MODEL, else assets/model)");
-  v("out", c.out,
-    "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");
   v("negative", c.negative, "what the picture should not show (used where guidance is above 1)");
-  v("prompt_file", c.prompt_file, "read the prompt from this UTF-8 file");
   v("size", c.size, "WxH in pixels (default: the model's)");
   v("steps", c.steps, "denoising steps (default: the model's, else 30)", {0, 10000});
   v("steps_per_expert", c.steps_per_expert, "steps of each expert, noisiest first; sets steps and boundaries",
@@ -22,22 +18,34 @@ void visit(ConfigVisitor& v, GenerateConfig& c) {
   v("shift", c.shift, "flow shift of the noise schedule (default: the model's)", {0, 1000});
   v("sigmas", c.sigmas, "noise levels of the steps themselves, falling, without the final 0", {0, 1});
   v("seed", c.seed, "seed of the first picture; picture k uses seed + k", {0, INT64_MAX});
-  v("count", c.count, "number of pictures", {1, 1'000'000});
-  v("batch", c.batch, "pictures per forward pass", {1, 1024});
   v.choice("rng", c.rng, {"torch", "philox"},
            "torch: the noise of torch.Generator(\"cpu\"), as diffusers draws; philox: counter-keyed");
-  v("init_image", c.init_image, "start from this picture (resized to --size) instead of noise");
   v("strength", c.strength, "with --init-image: 0 keeps the picture, 1 forgets it", {0, 1});
+  v("tile", c.tile, "decode pictures larger than this many pixels a side in tiles of this size", {64, 65536});
+}
+
+void visit(ConfigVisitor& v, GenerateConfig& c) {
+  visit(v, static_cast<PictureConfig&>(c));
+  v("model", c.model, "pipeline folder (default: $BATON_MODEL, else assets/model)");
+  v("out", c.out,
+    "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");
+  v("prompt_file", c.prompt_file, "read the prompt from this UTF-8 file");
+  v("count", c.count, "number of pictures", {1, 1'000'000});
+  v("batch", c.batch, "pictures per forward pass", {1, 1024});
+  v("init_image", c.init_image, "start from this picture (resized to --size) instead of noise");
   v("latents_out", c.latents_out,
     "also write the final latents to this .safetensors file (key latents, [B, C, T, H, W])");
   v("from_latents", c.from_latents, "decode these latents (key latents) instead of denoising");
-  v("tile", c.tile, "decode pictures larger than this many pixels a side in tiles of this size", {64, 65536});
-  v("like", c.like, "take all settings from a PNG that Baton made; other flags override");
+  v("like", c.like, "take what decides the picture from a PNG that Baton made; other flags override");
   v("dry_run", c.dry_run, "print the table of steps and experts and the memory plan, then stop");
   v("json", c.json, "one JSON object per picture on stdout instead of its path");
 }
 
 void resolve(GenerateConfig& c) {
+  check(c.seed <= INT64_MAX - (c.count - 1),
+        "generate: seed {} and count {}: the last picture's seed, seed + count - 1, "
+        "must not exceed {}",
+        c.seed, c.count, INT64_MAX);
   check(c.steps_per_expert.empty() || c.boundaries.empty(), "generate: give steps_per_expert or boundaries, not both");
   check(c.sigmas.empty() || c.steps_per_expert.empty(),
         "generate: sigmas already say how many steps there are; steps_per_expert must go");

@@ -11,12 +11,11 @@ namespace baton {
 
 enum class NoiseSource { torch, philox };
 
-struct GenerateConfig {
+// What decides the picture. Every PNG of ours carries it, and it is all that --like takes from one, which may come from
+// a stranger: no path, nothing that is read or written, belongs here.
+struct PictureConfig {
   std::string prompt;
-  std::string model;  // empty: $BATON_MODEL, else the model in assets/
-  std::string out;
   std::string negative;
-  std::string prompt_file;
   std::string size;   // "WxH"; empty: the model's
   int64_t steps = 0;  // 0: the model's
   std::vector<int64_t> steps_per_expert;
@@ -26,19 +25,26 @@ struct GenerateConfig {
   double shift = 0;  // 0: the model's
   std::vector<double> sigmas;
   int64_t seed = 0;
+  NoiseSource rng = NoiseSource::torch;
+  double strength = 0.6;
+  int64_t tile = 512;  // pixels
+};
+
+struct GenerateConfig : PictureConfig {
+  std::string model;  // empty: $BATON_MODEL, else the model in assets/
+  std::string out;
+  std::string prompt_file;
   int64_t count = 1;
   int64_t batch = 1;
-  NoiseSource rng = NoiseSource::torch;
   std::string init_image;
-  double strength = 0.6;
   std::string latents_out;
   std::string from_latents;
-  int64_t tile = 512;  // pixels
   std::string like;
   bool dry_run = false;
   bool json = false;
 };
 
+void visit(ConfigVisitor& v, PictureConfig& config);
 void visit(ConfigVisitor& v, GenerateConfig& config);
 
 // Throws InputError when values do not fit each other.

@@ -174,15 +174,18 @@ void read_tree(const YamlNode& root, const VisitFields& fields) {
 
 }  // namespace
 
+constexpr int64_t most_bytes = 1 << 20;
+
 void read_fields(const Path& file, std::span<const std::string> overrides, const VisitFields& fields) {
-  constexpr int64_t limit = 1 << 20;
   YamlNode root{.where = "--set"};
-  if (!file.empty()) root = parse_yaml(read_file(file, limit), file.string());
+  if (!file.empty()) root = parse_yaml(read_file(file, most_bytes), file.string());
   for (const std::string& assignment : overrides) override_yaml(root, assignment);
   read_tree(root, fields);
 }
 
 void read_fields_text(const std::string& yaml, const std::string& name, const VisitFields& fields) {
+  check(std::ssize(yaml) <= most_bytes, "{}: {} bytes of settings, at most {} are accepted", name, yaml.size(),
+        most_bytes);
   read_tree(parse_yaml(yaml, name), fields);
 }
 

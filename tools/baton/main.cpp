@@ -1,16 +1,16 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
-#include <iostream>
 
 #include "engine/comm/local.h"
 #include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/print.h"
+#include "engine/core/utf8.h"
 #include "engine/core/version.h"
 #include "engine/io/nearest.h"
-#include "engine/core/utf8.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
 #include "pipelines/failure.h"
@@ -79,7 +79,7 @@ Command add_generate(CLI::App& program) {
             Both both = configured<Both>(*flags);
             if (const std::string like = both.config.like; !like.empty()) {
               both = {};
-              read_fields_text(stored_settings(like), like, [&](ConfigVisitor& v) { visit(v, both.config); });
+              static_cast<PictureConfig&>(both.config) = stored_settings(like);
               read_fields(flags->config_file(), flags->overrides(), [&](ConfigVisitor& v) { visit(v, both); });
             }
             const GenerateConfig& c = both.config;
@@ -129,7 +129,7 @@ Command add_train(CLI::App& program) {
   return {app, [flags, file, assignments] {
             const TrainConfig config = read_train_config(*file, *assignments);
             if (flags->print_config) {
-              std::cout << print_config(config);
+              print(print_config(config));
               return exit_done;
             }
             return run_train(config, start_runtime(flags->runtime, stop_requested));
