@@ -7,12 +7,13 @@
 #include <opencv2/imgproc.hpp>
 
 #include "engine/core/error.h"
+#include "engine/io/decoding_memory.h"
 #include "engine/io/image_header.h"
 
 namespace baton {
 namespace {
 
-constexpr int64_t most_bytes = 512 << 20, most_pixels = 1 << 28;
+constexpr int64_t most_bytes = 512 << 20;
 
 // BGR, BGRA or grey, of 8 or 16 bits, not turned.
 cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where) {
@@ -23,6 +24,7 @@ cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::str
   const cv::Mat buffer(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
   cv::Mat decoded;
   try {
+    const BoundedAllocations bound(header.width * header.height * header.bytes_per_pixel);
     decoded = cv::imdecode(buffer, cv::IMREAD_UNCHANGED);
   } catch (const cv::Exception& error) {
     fail("{}: the picture cannot be decoded: {}", where, error.err);
@@ -83,8 +85,11 @@ Image read_image(const Path& path, const Color& background) {
 
 Image decode_image(std::string_view file, std::string_view where, const Color& background) {
   const ImageHeader header = read_image_header(file, where);
-  check(header.width <= most_pixels / header.height, "{}: {}x{} pixels, at most {} can be read", where, header.width,
-        header.height, most_pixels);
+  const int64_t each = header.bytes_per_pixel + 3;
+  check(header.width <= most_decoding_bytes / each / header.height,
+        "{}: {}x{} pixels take more than the {} MiB that decoding may; make the picture smaller", where, header.width,
+        header.height, most_decoding_bytes >> 20);
+  const DecodingMemory memory(header.width * header.height * each);
   const cv::Mat decoded = decode_pixels(file, header, where);
   Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3)};
   if (header.orientation >= 5) std::swap(image.width, image.height);

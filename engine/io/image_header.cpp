@@ -40,8 +40,11 @@ ImageHeader read_png(std::string_view file, std::string_view where) {
     check(rest.size() >= 12 && length <= rest.size() - 12, "{}: the PNG file is cut short", where);
     type = rest.substr(4, 4);
     const std::string_view data = rest.substr(8, length);
+    check((type == "IHDR") == (header.width == 0), "{}: the PNG file is damaged: IHDR is not its first chunk alone",
+          where);
     if (type == "IHDR") header.width = read_big(data, 0, 4), header.height = read_big(data, 4, 4);
     if (type == "IHDR") depth = read_big(data, 8, 1), grey = data.size() == 13 && data[9] == 0;
+    if (depth == 16) header.bytes_per_pixel = 8;
     if (type == "tRNS" && grey && depth >= 1 && depth <= 16)  // decoders scale fewer bits to 8
       header.transparent_grey = read_big(data, 0, 2) * (depth < 8 ? 255 / ((1u << depth) - 1) : 1);
     if (type == "eXIf") header.orientation = exif_orientation(data);
@@ -63,18 +66,30 @@ void check_jpeg_scans(std::string_view rest, std::string_view where) {
 // Segments {FF, marker, length with itself, data}; SOF0 … SOF15 hold the size, APP1 the EXIF data.
 ImageHeader read_jpeg(std::string_view file, std::string_view where) {
   ImageHeader header;
-  constexpr uint32_t start_of_scan = 0xda, app1 = 0xe1;
+  constexpr uint32_t start_of_scan = 0xda, app1 = 0xe1, tem = 0x01, rst0 = 0xd0, rst7 = 0xd7;
+  uint32_t components = 0;
+  bool progressive = false;
   for (size_t at = 2;;) {
     while (at + 1 < file.size() && file[at] == '\xff' && file[at + 1] == '\xff') ++at;  // fill bytes
     check(at + 4 <= file.size() && file[at] == '\xff', "{}: the JPEG file is cut short or damaged", where);
     const uint32_t marker = read_big(file, at + 1, 1), length = read_big(file, at + 2, 2);
+    if (marker == tem || (marker >= rst0 && marker <= rst7)) {  // these have no length
+      at += 2;
+      continue;
+    }
     check(length >= 2 && at + 2 + length <= file.size(), "{}: the JPEG file is cut short or damaged", where);
     const std::string_view data = file.substr(at + 4, length - 2);
-    const bool size = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
-    if (size) header.height = read_big(data, 1, 2), header.width = read_big(data, 3, 2);
+    if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
+      check(components == 0, "{}: the JPEG file is damaged: two frame headers", where);
+      header.height = read_big(data, 1, 2), header.width = read_big(data, 3, 2), components = read_big(data, 5, 1);
+      progressive = marker % 4 == 2;  // SOF2, 6, 10, 14
+    }
     if (marker == app1 && data.starts_with(exif_prefix)) header.orientation = exif_orientation(data);
     at += 2 + length;
     if (marker != start_of_scan) continue;
+    // A picture that arrives in several scans is gathered as coefficients, of 16 bits, before its pixels are computed.
+    const bool gathered = progressive || read_big(data, 0, 1) < components;
+    header.bytes_per_pixel = gathered ? 4 + 2 * 4 : 3;
     check_jpeg_scans(file.substr(at), where);
     return header;
   }
@@ -83,6 +98,7 @@ ImageHeader read_jpeg(std::string_view file, std::string_view where) {
 // RIFF chunks {type, length, data, padding to even}: VP8X (extended), "VP8 " (lossy) or VP8L (lossless), and EXIF.
 ImageHeader read_webp(std::string_view file, std::string_view where) {
   ImageHeader header;
+  header.bytes_per_pixel = 8;  // the lossless decoder unpacks to a buffer of its own
   check(read_little(file, 4, 4) <= file.size() - 8, "{}: the WebP file is cut short", where);
   for (size_t at = 12; at + 8 <= file.size();) {
     const std::string_view type = file.substr(at, 4), data = file.substr(at + 8, read_little(file, at + 4, 4));

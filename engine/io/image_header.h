@@ -9,8 +9,8 @@ namespace baton {
 struct ImageHeader {
   int64_t width = 0, height = 0;  // as stored, not yet turned
   int orientation = 1;            // EXIF's 1 … 8: which way up; 1 where nothing or nonsense is said
-  int64_t transparent_grey =
-      -1;  // in a grey PNG: the value (of 8 or 16 bits) that stands for a fully transparent pixel
+  int64_t transparent_grey = -1;  // in a grey PNG: the value (of 8 or 16 bits) that stands for transparent
+  int64_t bytes_per_pixel = 4;    // at most, that a decoder holds at one time: its output, and what it needs beside
 };
 
 // Reads the header of a PNG, JPEG, WebP or BMP file. InputError when it is of another kind, cut short, or a JPEG of

@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <opencv2/core.hpp>
+#include <thread>
 
+#include "engine/io/decoding_memory.h"
 #include "engine/io/image_header.h"
 #include "engine/io/json.h"
 #include "engine/io/png.h"
@@ -76,7 +80,9 @@ TEST(Image, RefusesBombsBeforeDecoding) {
   write_png(scratch / "a.png", {2, 2, std::vector<uint8_t>(12)});
   std::string bomb = slurp(scratch / "a.png");
   bomb.replace(16, 8, std::string("\x7f\xff\xff\xff\x7f\xff\xff\xff", 8));  // the size that IHDR gives
-  EXPECT_REFUSED(decode_image(bomb, "bomb.png"), "bomb.png: 2147483647x2147483647 pixels, at most");
+  EXPECT_REFUSED(decode_image(bomb, "bomb.png"), "bomb.png: 2147483647x2147483647 pixels take more than");
+  bomb.replace(16, 10, std::string("\0\0\x40\0\0\0\x40\0\x10\x06", 10));  // 16384 x 16384, RGBA of 16 bits
+  EXPECT_REFUSED(decode_image(bomb, "bomb.png"), "bomb.png: 16384x16384 pixels take more than the 1024 MiB");
 
   std::string scans = slurp(golden / "images/oriented1.jpg");
   std::string many;
@@ -96,6 +102,45 @@ TEST(Image, RefusesWhatIsNoPicture) {
   disguised.resize(std::max<size_t>(disguised.size(), 136));
   disguised.replace(128, 4, "DICM");
   EXPECT_REFUSED(decode_image(disguised, "a"), "a: a DICOM file");
+}
+
+// Decoders take the first header; another one, or a marker that has no length, must not lead us astray.
+TEST(Image, TheHeaderIsTheOneThatDecodersRead) {
+  const std::string jpeg = slurp(golden / "images/oriented6.jpg"), png = slurp(golden / "images/rgb.png");
+  for (const char* marker : {"\xff\xd0", "\xff\xd7", "\xff\x01"}) {
+    const Image image = decode_image(std::string(jpeg).insert(2, marker), "t");
+    EXPECT_EQ(image.width, 16);
+    EXPECT_EQ(image.height, 24);
+  }
+  const size_t frame = jpeg.find("\xff\xc0"), after = frame + 2 + read_big(jpeg, frame + 2, 2);
+  ASSERT_NE(frame, jpeg.npos);
+  EXPECT_REFUSED(decode_image(std::string(jpeg).insert(after, jpeg.substr(frame, after - frame)), "t"),
+                 "two frame headers");
+  EXPECT_REFUSED(decode_image(std::string(png).insert(33, png.substr(8, 25)), "t"),
+                 "IHDR is not its first chunk alone");
+  EXPECT_REFUSED(decode_image(std::string(png).erase(8, 25), "t"), "IHDR is not its first chunk alone");
+}
+
+TEST(Image, ADecoderCannotTakeMoreThanTheHeaderSaid) {
+  const auto allocate = [] { cv::Mat(100, 100, CV_8UC3); };
+  {
+    const BoundedAllocations bound(100 * 100 * 3 - 1);
+    EXPECT_THROW(allocate(), cv::Exception);
+  }
+  EXPECT_NO_THROW(allocate());
+}
+
+TEST(Image, ThreadsShareTheMemoryForDecoding) {
+  std::atomic<bool> first_is_done = false;
+  auto first = std::make_unique<DecodingMemory>(most_decoding_bytes / 2 + 1);
+  const DecodingMemory beside(most_decoding_bytes / 4);
+  std::jthread second([&] {
+    const DecodingMemory memory(most_decoding_bytes / 2);
+    EXPECT_TRUE(first_is_done);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  first_is_done = true;
+  first.reset();
 }
 
 TEST(Image, HeadersAreReadWithoutDecoding) {
