@@ -62,41 +62,41 @@ Tensor encode_all(const LatentSource& source, const Pictures& pictures, bool fli
 
 }  // namespace
 
-LatentCache::LatentCache(const Path& path, const LatentSource& source) : source_hash_(hash_of(source)) {
-  const SafetensorsFile file(path);
+LatentCache::LatentCache(const Path& path, const LatentSource& source)
+    : file_(path), dtype_(source.dtype), mirrored_(source.flip), source_hash_(hash_of(source)) {
   for (const auto& [key, expected] : metadata_of(source)) {
-    const auto found = file.metadata().find(key);
-    const std::string stored = found == file.metadata().end() ? "nothing" : found->second;
+    const auto found = file_.metadata().find(key);
+    const std::string stored = found == file_.metadata().end() ? "nothing" : found->second;
     check(stored == expected,
           "{}: a latent cache of another source: {} is {}, expected {}; delete it and it is made anew", path.string(),
           key, stored, expected);
   }
-  latents_ = file.tensor("latents");
-  if (source.flip) mirrored_ = file.tensor("mirrored");
-  for (const Tensor& tensor : {latents_, source.flip ? mirrored_ : latents_})
-    check(tensor.dtype() == source.dtype && tensor.shape() == latents_.shape() && tensor.rank() == 4 &&
-              tensor.numel() > 0,
+  const Tensor latents = file_.tensor("latents");
+  shape_ = latents.shape();
+  for (const Tensor& tensor : {latents, mirrored_ ? file_.tensor("mirrored") : latents})
+    check(tensor.dtype() == dtype_ && tensor.shape() == shape_ && tensor.rank() == 4 && tensor.numel() > 0,
           "{}: latents {} {}, expected {} [items, C, h, w]", path.string(), name(tensor.dtype()), tensor.shape(),
-          name(source.dtype));
+          name(dtype_));
 }
 
 Tensor LatentCache::latents(std::span<const Draw> draws) const {
-  Shape shape = latents_.shape();
+  Shape shape = shape_;
   shape[0] = static_cast<int64_t>(draws.size());
   const Tensor out = Tensor::empty(shape);
-  const int64_t row = latents_.numel() / count();
+  shape[0] = 1;
+  const Tensor stored = Tensor::empty(shape, dtype_);
+  const int64_t row = stored.numel();
   for (size_t i = 0; i < draws.size(); ++i) {
     const Draw& draw = draws[i];
-    const Tensor& from = draw.flip ? mirrored_ : latents_;
-    require(draw.item >= 0 && draw.item < count() && draw.top == 0 && draw.left == 0 && from.defined(),
+    require(draw.item >= 0 && draw.item < count() && draw.top == 0 && draw.left == 0 && (mirrored_ || !draw.flip),
             "latent cache: item {} of {}, flip {}, crop at {}, {}: not in the cache", draw.item, count(), draw.flip,
             draw.top, draw.left);
+    file_.read_rows(draw.flip ? "mirrored" : "latents", draw.item, stored);
     float* to = out.data<float>() + static_cast<int64_t>(i) * row;
-    if (from.dtype() == DType::f32)
-      std::copy_n(from.data<float>() + draw.item * row, row, to);
+    if (dtype_ == DType::f32)
+      std::copy_n(stored.data<float>(), row, to);
     else
-      std::transform(from.data<uint16_t>() + draw.item * row, from.data<uint16_t>() + (draw.item + 1) * row, to,
-                     bf16_to_f32);
+      std::transform(stored.data<uint16_t>(), stored.data<uint16_t>() + row, to, bf16_to_f32);
   }
   return out;
 }

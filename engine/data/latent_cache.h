@@ -7,6 +7,7 @@
 #include "engine/core/progress.h"
 #include "engine/data/draw_sequence.h"
 #include "engine/data/pictures.h"
+#include "engine/io/safetensors.h"
 #include "engine/tensor/tensor.h"
 
 namespace baton {
@@ -23,19 +24,22 @@ struct LatentSource {
 };
 
 // The latents of a data set, encoded once, in a safetensors file that names its source: "latents" [items, C, h, w], and
-// "mirrored" of the same shape. They stay in the mapped file; reading one is reading memory.
+// "mirrored" of the same shape. They stay in the file; reading one is reading the system's cache of it.
 class LatentCache {
  public:
   // Throws InputError if the file is of another source.
   LatentCache(const Path& file, const LatentSource& source);
 
-  int64_t count() const { return latents_.dim(0); }
+  int64_t count() const { return shape_[0]; }
   const std::string& source_hash() const { return source_hash_; }
-  // [B, C, h, w] f32. Draws must be without a crop.
+  // [B, C, h, w] f32. Draws must be without a crop. Throws LostData if the file was cut short.
   Tensor latents(std::span<const Draw> draws) const;
 
  private:
-  Tensor latents_, mirrored_;
+  SafetensorsFile file_;
+  Shape shape_;  // [items, C, h, w]
+  DType dtype_;
+  bool mirrored_;
   std::string source_hash_;
 };
 

@@ -1,35 +1,15 @@
 #include "engine/io/safetensors.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <optional>
 
 #include "engine/core/error.h"
 #include "engine/io/nearest.h"
-#include "engine/io/partial.h"
 
 namespace baton {
 namespace {
-
-std::shared_ptr<const void> map_file(const Path& path, size_t& bytes) {
-  const partial::Descriptor d{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (d.value < 0) partial::fail_open(path, "reading", errno);
-  struct stat info;
-  if (::fstat(d.value, &info) != 0) partial::fail_system(path, "reading", errno);
-  check(S_ISREG(info.st_mode), "{}: not a regular file", path.string());
-  check(info.st_size > 0, "{}: the file is empty", path.string());
-  bytes = info.st_size;
-  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, d.value, 0);
-  if (address == MAP_FAILED) partial::fail_system(path, "mapping", errno);
-  ::madvise(address, bytes,
-            MADV_SEQUENTIAL);  // each weight is read once, front to back: a hint, so failure is harmless
-  return {address, [bytes](const void* mapped) { ::munmap(const_cast<void*>(mapped), bytes); }};
-}
 
 std::optional<DType> dtype_named(std::string_view name) {
   if (name == "F32") return DType::f32;
@@ -44,8 +24,8 @@ std::optional<DType> dtype_named(std::string_view name) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const Path& path) : path_(path), mapping_(map_file(path, bytes_)) {
-  header_ = parse_safetensors_header({static_cast<const char*>(mapping_.get()), bytes_}, path.string());
+SafetensorsFile::SafetensorsFile(const Path& path) : path_(path), file_(std::make_shared<MappedFile>(path)) {
+  header_ = parse_safetensors_header({file_->data(), file_->bytes()}, path.string());
 }
 
 std::vector<std::string> SafetensorsFile::names() const {
@@ -64,14 +44,23 @@ Tensor SafetensorsFile::tensor(std::string_view name) const {
         name, entry.dtype);
   check(entry.shape.size() <= kernels::max_rank, "{}: '{}' has {} dimensions, at most {} are supported", path_.string(),
         name, entry.shape.size(), kernels::max_rank);
-  const char* data = static_cast<const char*>(mapping_.get()) + header_.data + entry.begin;
-  if (reinterpret_cast<uintptr_t>(data) % size_of(*dtype) == 0)
-    return Tensor::borrow(data, entry.shape, *dtype, mapping_);
+  const char* data = file_->data() + header_.data + entry.begin;
+  if (reinterpret_cast<uintptr_t>(data) % size_of(*dtype) == 0) return Tensor::borrow(data, entry.shape, *dtype, file_);
   Tensor copy = Tensor::empty(entry.shape, *dtype);  // a writer that did not pad its header
   if (copy.bytes() > 0) std::memcpy(copy.raw(), data, copy.bytes());
   return copy;
 }
 
-void SafetensorsFile::release_pages() const { ::madvise(const_cast<void*>(mapping_.get()), bytes_, MADV_DONTNEED); }
+void SafetensorsFile::read_rows(std::string_view name, int64_t first, const Tensor& rows) const {
+  const auto& entry = header_.tensors.find(name)->second;
+  const int64_t row = rows.bytes() / rows.dim(0), begin = entry.begin + first * row;
+  check(first >= 0 && begin + rows.bytes() <= entry.end, "{}: rows {} to {} of '{}' {}", path_.string(), first,
+        first + rows.dim(0), name, entry.shape);
+  file_->read(header_.data + begin, rows.raw(), rows.bytes());
+}
+
+void SafetensorsFile::release_pages() const {
+  ::madvise(const_cast<char*>(file_->data()), file_->bytes(), MADV_DONTNEED);
+}
 
 }  // namespace baton

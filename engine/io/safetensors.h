@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "engine/io/file.h"
+#include "engine/io/mapped_file.h"
 #include "engine/io/safetensors_header.h"
 #include "engine/tensor/tensor.h"
 
 namespace baton {
 
 // A .safetensors file mapped into memory, its header checked. Tensors borrow the mapping, so nothing is read before it
-// is used and nothing is copied; they keep the mapping alive. A file that is cut short while it is mapped kills the
-// process: files are replaced by renaming, never written in place.
+// is used and nothing is copied; they keep the mapping alive. A file that is cut short while it is mapped ends the
+// process, with a message (engine/io/mapped_file.h): files are replaced by renaming, never written in place.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const Path& path);
@@ -30,14 +31,17 @@ class SafetensorsFile {
   // and harms nobody before.
   Tensor tensor(std::string_view name) const;
 
+  // Copies rows of a tensor, from `first` on and as many as `rows` has, out of the file. Throws LostData where the file
+  // was cut short: for what is read again and again over days.
+  void read_rows(std::string_view name, int64_t first, const Tensor& rows) const;
+
   // Gives the pages back that reading has brought in (weights that were packed are not read again). They come back when
   // touched.
   void release_pages() const;
 
  private:
   Path path_;
-  size_t bytes_ = 0;  // before mapping_, whose initialiser sets it
-  std::shared_ptr<const void> mapping_;
+  std::shared_ptr<const MappedFile> file_;
   SafetensorsHeader header_;
 };
 

@@ -110,6 +110,14 @@ TEST_F(LatentCacheTest, RefusesDamagedFiles) {
   EXPECT_THAT(error_of([&] { open(); }), HasSubstr("4 latents for 5 pictures"));
 }
 
+TEST_F(LatentCacheTest, SaysThatItsFileBecameShorterWhileInUse) {
+  const LatentCache cache = open();
+  const Draw first{.item = 0, .flip = true}, last{.item = 4, .flip = true};
+  std::filesystem::resize_file(only_file(), std::filesystem::file_size(only_file()) - 4);
+  EXPECT_NO_THROW(cache.latents(std::span(&first, 1)));
+  EXPECT_THROW(cache.latents(std::span(&last, 1)), LostData);
+}
+
 TEST_F(LatentCacheTest, LeavesNothingBehindWhenEncodingFails) {
   auto broken = [](const Tensor&) -> Tensor { fail_run("out of order"); };
   EXPECT_THROW(open_latent_cache(folder_ / "cache", source_, *pictures_, 2, broken, ProgressMode::none), RunError);
