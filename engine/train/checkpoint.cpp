@@ -38,11 +38,13 @@ std::vector<StepFolder> list(const Path& folder) {
 
 }  // namespace
 
+std::string Checkpoints::name(int64_t step) { return fmt::format("{}{:08}", prefix, step); }
+
 Checkpoints::Checkpoints(Path folder, int64_t keep, int64_t keep_every, Group& ranks)
     : folder_(std::move(folder)), keep_(keep), keep_every_(keep_every), ranks_(ranks) {}
 
 Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& write) {
-  const Path target = folder_ / fmt::format("{}{:08}", prefix, step);
+  const Path target = folder_ / name(step);
   std::optional<AtomicDirectory> directory;
   if (ranks_.rank() == 0) {
     std::filesystem::create_directories(folder_);

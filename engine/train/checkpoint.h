@@ -21,6 +21,7 @@ class Checkpoints {
   // The newest that is as its manifest says; damaged ones are passed over with a warning. Throws InputError when there
   // are checkpoints and none is intact: training on from nothing would lose them.
   std::optional<Path> latest() const;
+  static std::string name(int64_t step);  // of its folder
 
  private:
   std::optional<Path> find_latest() const;

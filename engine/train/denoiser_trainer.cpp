@@ -345,9 +345,11 @@ Json DenoiserTrainer::save(const Path& folder) const {
   return state;
 }
 
-void DenoiserTrainer::load(const Path& folder, const Json& state) {
-  const int stored = state.at("experts").get<int>();
-  const auto boundaries = state.at("boundaries").get<std::vector<double>>();
+void DenoiserTrainer::load(const Path& folder, JsonReader state) {
+  const auto stored = static_cast<int>(state.integer("experts", 1, 1024));
+  const auto boundaries = state.required<std::vector<double>>("boundaries");
+  check(std::ssize(boundaries) + 1 == stored, "{}: {} boundaries for {} experts", state.where("boundaries"),
+        boundaries.size(), stored);
   check(stored == 1 || same(boundaries, planned_ranges_.boundaries()),
         "{}: has {} experts with boundaries {}, the config asks for {} with {}", folder.string(), stored, boundaries,
         planned_ranges_.count(), planned_ranges_.boundaries());
@@ -357,9 +359,10 @@ void DenoiserTrainer::load(const Path& folder, const Json& state) {
   text_state_->load(folder);
   for (const auto& part : expert_states_)
     if (part) part->load(folder);
-  samples_ = state.at("samples").get<int64_t>();
-  if (state.contains("branched"))
-    branched_ = {state["branched"].at("step").get<int64_t>(), state["branched"].at("samples").get<int64_t>()};
+  samples_ = state.integer("samples", 0, most_samples);
+  if (!state.has("branched")) return;
+  JsonReader branched = state.object("branched");
+  branched_ = {branched.integer("step", 0, most_samples), branched.integer("samples", 0, samples_)};
 }
 
 // From the checkpoint, which has everything: this rank may not.

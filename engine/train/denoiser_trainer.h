@@ -27,7 +27,7 @@ class DenoiserTrainer : public Trainer {
   int64_t step(int64_t step, MetricMeans& means) override;
   Json validate() override;
   Json save(const Path& folder) const override;
-  void load(const Path& folder, const Json& state) override;
+  void load(const Path& folder, JsonReader state) override;
   void write_model(const Path& folder, const Path& checkpoint) override;
 
   const Trainee& text_encoder() const { return *text_state_; }

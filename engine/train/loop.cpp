@@ -9,6 +9,7 @@
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/io/mapped_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/metrics.h"
 
@@ -21,9 +22,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 // A resumed run may go on longer, elsewhere, with other learning rates and noise levels; data and networks must be
 // the same.
-void check_same_run(const TrainConfig& now, const Json& state, const Path& checkpoint) {
-  const std::string where = (checkpoint / "state.json").string();
-  auto before = read_config_text<TrainConfig>(state.at("config").get<std::string>(), where);
+void check_same_run(const TrainConfig& now, const std::string& config, const std::string& where) {
+  auto before = read_config_text<TrainConfig>(config, where);
   before.steps = now.steps;
   before.log_every = now.log_every;
   before.checkpoint = now.checkpoint;
@@ -66,7 +66,7 @@ class Loop {
     while (step_ < config_.steps) {
       ranks_.set_step(step_);
       const auto start = Clock::now();
-      const int64_t samples = trainer_.step(step_, means_);
+      const int64_t samples = train_step();
       ++step_;
       samples_ += samples;
       report(samples, seconds_since(start));
@@ -86,16 +86,26 @@ class Loop {
   }
 
  private:
+  // Data are read before any weight changes, so what a single rank has learnt so far can be saved when they are lost.
+  // With several, the others wait in a collective for this one.
+  int64_t train_step() try { return trainer_.step(step_, means_); } catch (const LostData&) {
+    if (ranks_.size() == 1 && saved_step_ != step_) save();
+    throw;
+  }
+
   // Returns the step to go on from.
   int64_t resume() {
     if (is_first()) std::filesystem::create_directories(config_.checkpoint.folder);
     const std::optional<Path> latest = checkpoints_.latest();
     if (!latest) return 0;
-    const Json state = read_json(*latest / "state.json");
-    check_same_run(config_, state, *latest);
-    trainer_.load(*latest, state.at("trainer"));
-    samples_ = state.at("samples").get<int64_t>();
-    saved_step_ = state.at("step").get<int64_t>();
+    const Path file = *latest / "state.json";
+    JsonReader state = JsonReader::file(file);
+    check_same_run(config_, state.required<std::string>("config"), file.string());
+    trainer_.load(*latest, state.object("trainer"));
+    samples_ = state.integer("samples", 0, most_samples);
+    saved_step_ = state.integer("step", 0, most_samples);
+    check(latest->filename() == Checkpoints::name(saved_step_), "{}: step: {} in the folder {}", file.string(),
+          saved_step_, latest->filename().string());
     checkpoint_ = *latest;
     if (is_first()) spdlog::info("going on from {}", latest->string());
     return saved_step_;

@@ -26,6 +26,9 @@ class MetricMeans {
   std::map<std::string, Sum> sums_;
 };
 
+// More than any training sees, and few enough to be added and multiplied: a state.json with more is damaged.
+constexpr int64_t most_samples = int64_t{1} << 53;
+
 // What differs between trainings. A step depends on the trainer's state, the config and the step number alone, so that
 // an interrupted run goes on bit for bit.
 class Trainer {
@@ -37,7 +40,7 @@ class Trainer {
   // Everything that later steps depend on: tensors below `folder`, which exists, the rest as the result. All ranks call
   // it, as they do the others.
   virtual Json save(const Path& folder) const = 0;
-  virtual void load(const Path& folder, const Json& state) = 0;
+  virtual void load(const Path& folder, JsonReader state) = 0;
   // Writes the trained model as `folder`; save() has just written `checkpoint`. The first rank alone calls it.
   virtual void write_model(const Path& folder, const Path& checkpoint) = 0;
 };

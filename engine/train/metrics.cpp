@@ -10,12 +10,14 @@ namespace baton {
 namespace {
 
 // The lines up to `step`; a last line that a crash cut short is dropped as well.
-std::string lines_until(const std::string& text, int64_t step) {
+std::string lines_until(const std::string& text, int64_t step, const std::string& where) {
   std::string kept;
   for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
     const std::string line = text.substr(begin, end - begin);
-    const Json json = Json::parse(line, nullptr, false);
-    if (json.is_object() && json.value("step", int64_t{0}) <= step) kept += line + "\n";
+    try {
+      if (JsonReader::text(line, where).optional("step", int64_t{0}) <= step) kept += line + "\n";
+    } catch (const InputError&) {  // not a line of ours
+    }
   }
   return kept;
 }
@@ -24,7 +26,8 @@ std::string lines_until(const std::string& text, int64_t step) {
 
 MetricsFile::MetricsFile(const Path& path, int64_t resumed_step) : path_(path), file_(nullptr, std::fclose) {
   constexpr int64_t limit = int64_t{1} << 30;
-  write_file(path, std::filesystem::exists(path) ? lines_until(read_file(path, limit), resumed_step) : "");
+  write_file(path,
+             std::filesystem::exists(path) ? lines_until(read_file(path, limit), resumed_step, path.string()) : "");
   file_.reset(std::fopen(path.c_str(), "ab"));
   if (!file_) fail_run("{}: cannot be opened: {}", path.string(), std::strerror(errno));
 }

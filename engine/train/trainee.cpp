@@ -266,6 +266,8 @@ void Trainee::load(const Path& folder) {
   read_shared(own / "weights.safetensors", present());
   if (averaged_) read_shared(own / "ema.safetensors", optimizer_->averages());
   read_shared(own / "optimizer.safetensors", optimizer_->state());
+  check(optimizer_->steps() >= 0 && optimizer_->steps() < int64_t{1} << 53, "{}: steps is {}",
+        (own / "optimizer.safetensors").string(), optimizer_->steps());
 }
 
 void Trainee::take(const Parameters& averages, const Parameters& state) {

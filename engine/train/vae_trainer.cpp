@@ -79,9 +79,9 @@ Json VaeTrainer::save(const Path& folder) const {
   return {{"samples", samples_}};
 }
 
-void VaeTrainer::load(const Path& folder, const Json& state) {
+void VaeTrainer::load(const Path& folder, JsonReader state) {
   state_.load(folder);
-  samples_ = state.at("samples").get<int64_t>();
+  samples_ = state.integer("samples", 0, most_samples);
 }
 
 void VaeTrainer::write_model(const Path& folder, const Path&) {

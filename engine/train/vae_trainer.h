@@ -15,7 +15,7 @@ class VaeTrainer : public Trainer {
   int64_t step(int64_t step, MetricMeans& means) override;
   Json validate() override;
   Json save(const Path& folder) const override;
-  void load(const Path& folder, const Json& state) override;
+  void load(const Path& folder, JsonReader state) override;
   // Measures the latents' mean and deviation over the data set, stores them in the model's config and writes psnr.json:
   // the fidelity of every picture and over all.
   void write_model(const Path& folder, const Path& checkpoint) override;

@@ -220,7 +220,7 @@ TEST(DenoiserTrainer, LearningRateEndsWithTheTrainingWhenStepsHadAnotherSize) {
 
   config.experts.batch = 8;
   DenoiserTrainer second(config, data, DType::f32);
-  second.load(scratch.path(), state);
+  second.load(scratch.path(), JsonReader::text(state.dump(), "state"));
   for (int64_t step = 7; step < 12; ++step) {
     means.take();
     second.step(step, means);

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/io/directory.h"
 #include "engine/io/file.h"
+#include "engine/io/mapped_file.h"
 #include "tests/train/training_fixture.h"
 
 namespace baton {
@@ -21,14 +23,15 @@ class Counter : public Trainer {
     ++count;
     means.add("loss", 1.0 / static_cast<double>(count));
     if (count == stop_at) *stop = true;
+    if (step == lost_at) throw LostData("latents: became shorter");
     return 2;
   }
   Json validate() override { return {{"loss", count}}; }
   Json save(const Path&) const override { return {{"count", count}}; }
-  void load(const Path&, const Json& state) override { count = state["count"]; }
+  void load(const Path&, JsonReader state) override { count = state.required<int64_t>("count"); }
   void write_model(const Path& folder, const Path&) override { write_file(folder, std::to_string(count)); }
 
-  int64_t count = 0, stop_at = -1;
+  int64_t count = 0, stop_at = -1, lost_at = -1;
   std::atomic<bool>* stop = nullptr;
 };
 
@@ -97,6 +100,52 @@ TEST(Loop, RefusesACheckpointOfAnotherRun) {
   } catch (const InputError& error) {
     EXPECT_NE(std::string(error.what()).find("base_dim: 12"), std::string::npos) << error.what();
   }
+}
+
+TEST(Loop, SavesWhatWasLearntWhenDataAreLost) {
+  const Scratch scratch("baton_loop_lost");
+  TrainConfig config = tiny_vae();
+  config.steps = 10;
+  config.checkpoint.folder = scratch.path();
+  const std::atomic<bool> stop{false};
+  Counter first;
+  first.lost_at = 7;
+  EXPECT_THROW(run_loop(first, config, ProgressMode::none, stop), LostData);
+  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "step-00000007"));
+}
+
+// Whatever stands in it, a damaged state.json is the user's to mend: file and key are named.
+TEST(Loop, RefusesADamagedState) {
+  const Scratch scratch("baton_loop_damaged");
+  TrainConfig config = tiny_vae();
+  config.steps = 2;
+  config.checkpoint.folder = scratch.path();
+  const std::atomic<bool> stop{false};
+  Counter first;
+  run_loop(first, config, ProgressMode::none, stop);
+  const Path checkpoint = scratch.path() / "step-00000002";
+  const Json intact = read_json(checkpoint / "state.json");
+  const auto refused = [&](const std::string& key, const Json& value) {
+    Json state = intact;
+    state[key] = value;
+    if (value.is_discarded()) state.erase(key);
+    AtomicDirectory folder(checkpoint);
+    write_json(folder.path() / "state.json", state);
+    folder.commit();
+    Counter second;
+    try {
+      run_loop(second, config, ProgressMode::none, stop);
+    } catch (const InputError& error) {
+      const std::string message = error.what();
+      return message.find("state.json: " + key) != message.npos && message.find("json.exception") == message.npos;
+    }
+    return false;
+  };
+  for (const char* key : {"step", "samples", "config", "trainer"})
+    for (const Json& value : {Json("x"), Json(1.5), Json(-5), Json::array(), Json(int64_t{1} << 62), Json(nullptr),
+                              Json(Json::value_t::discarded)})
+      if (!(value == "x" && std::string(key) == "config")) EXPECT_TRUE(refused(key, value)) << key << " " << value;
+  EXPECT_TRUE(refused("step", 1)) << "not that of the folder";
 }
 
 }  // namespace

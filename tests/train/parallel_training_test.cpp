@@ -209,7 +209,7 @@ void train(const Case& c, int64_t begin, int64_t end, const Path& from, const Js
     const Layout layout = layout_of(c, world);
     RandomLatents data;
     DenoiserTrainer trainer(config_of(c), data, DType::f32, layout);
-    if (!from.empty()) trainer.load(from, state);
+    if (!from.empty()) trainer.load(from, JsonReader::text(state.dump(), "state"));
     MetricMeans means;
     for (int64_t step = begin; step < end; ++step) trainer.step(step, means);
     const Json result = trainer.save(to);
