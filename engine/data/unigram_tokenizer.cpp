@@ -67,8 +67,10 @@ UnigramTokenizer::UnigramTokenizer(const TokenizerFiles& files) {
   const std::string where = path.string();
   if (compiled) {
     model_ = parse_sentencepiece(read_file(path, 64 << 20), where);
-    for (int64_t i = files.number("extra_ids", 100); i-- > 0;)
-      model_.pieces.emplace_back(fmt::format("<extra_id_{}>", i), 0.0);
+    const int64_t extra = files.number("extra_ids", 100), most_extra = 10'000;
+    check(extra <= most_extra, "{}: extra_ids: {}, at most {} are supported", files.folder().string(), extra,
+          most_extra);
+    for (int64_t i = extra; i-- > 0;) model_.pieces.emplace_back(fmt::format("<extra_id_{}>", i), 0.0);
   } else {
     model_ = parse_fast(files.fast(), where);
   }

@@ -52,11 +52,12 @@ Path resolve(const Path& target) {
 
 Path partial_name(const Path& target) {
   constexpr size_t longest = 255;  // of a file's name, in bytes
-  std::string name = fmt::format(".{}.partial", target.filename().string());
-  if (name.size() > longest)
-    name = fmt::format(".{}-{:016x}.partial", utf8_prefix(target.filename().string(), 200),
-                       std::hash<std::string>()(target.filename().string()));
-  return parent_of(target) / name;
+  const std::string name = target.filename().string();
+  check(name.size() <= longest, "{}: a name of more than {} bytes", target.string(), longest);
+  std::string partial = fmt::format(".{}.partial", name);
+  if (partial.size() > longest)
+    partial = fmt::format(".{}-{:016x}.partial", utf8_prefix(name, 200), std::hash<std::string>()(name));
+  return parent_of(target) / partial;
 }
 
 namespace {
