@@ -167,7 +167,7 @@ int evaluate(const EvaluateConfig& config, const Runtime& runtime, Group& ranks)
   for (size_t m = 0; m < models.size(); ++m) {
     const GridData data(pictures.latents, pictures.captions, models[m]);
     const ValidationGrid grid = make_validation_grid(data, config.items, config.t_bins);
-    Progress progress(shown, config.models[m], Share(std::ssize(pictures.latents), ranks).count());
+    Progress progress(shown, "evaluate", Share(std::ssize(pictures.latents), ranks).count());
     const std::vector<double> losses = losses_of(models[m].mixture, grid, config.batch, ranks, progress);
     results.push_back(summarize_validation(grid, losses, ranges));
     results.back()["model"] = config.models[m];

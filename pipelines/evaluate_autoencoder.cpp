@@ -39,7 +39,7 @@ int evaluate_autoencoders(const EvaluateConfig& config, const Runtime& runtime) 
   for (const std::string& folder : config.models) {
     const auto vae = load_vae(autoencoder_of(folder));
     check_picture_size(source.data.size, vae->config(), folder);
-    Progress progress(runtime.progress, folder, items);
+    Progress progress(runtime.progress, "evaluate", items);
     const VaeReport report = report_vae(*vae, pictures, items, [&](int64_t done) { progress.update(done); });
     const double mean = std::reduce(report.psnr_each.begin(), report.psnr_each.end()) / static_cast<double>(items);
     results.push_back({{"model", folder}, {"psnr", report.psnr}, {"psnr_mean", mean}, {"pictures", items}});

@@ -1,11 +1,13 @@
 #include "engine/core/log.h"
 
+#include <cstdlib>
 #include <memory>
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/sinks/ansicolor_sink.h>
 
 #include "engine/core/print.h"
+#include "engine/core/screen.h"
 
 namespace baton {
 namespace {
@@ -20,10 +22,27 @@ class PrintableMessage : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PrintableMessage>(); }
 };
 
+// Whether the user wants no colours: https://no-color.org, or a terminal that has none.
+bool is_plain() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return (no_color && *no_color) || (terminal && std::string_view(terminal) == "dumb");
+}
+
+// Lines that do not run into the progress bar.
+class StderrSink : public spdlog::sinks::ansicolor_stderr_sink_mt {
+ public:
+  StderrSink() : ansicolor_stderr_sink(is_plain() ? spdlog::color_mode::never : spdlog::color_mode::automatic) {}
+  void log(const spdlog::details::log_msg& message) override {
+    clear_bar();
+    ansicolor_sink::log(message);
+  }
+};
+
 }  // namespace
 
 void start_log(bool verbose) {
-  auto logger = spdlog::stderr_color_mt("baton");
+  auto logger = std::make_shared<spdlog::logger>("baton", std::make_shared<StderrSink>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<PrintableMessage>('*').set_pattern("%^%l%$: %*");
   logger->set_formatter(std::move(formatter));

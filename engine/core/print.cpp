@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "engine/core/screen.h"
 #include "engine/core/utf8.h"
 
 namespace baton {
@@ -43,6 +44,9 @@ std::string printable_line(std::string_view text) {
   return out;
 }
 
-void print(std::string_view text) { std::cout << printable(text) << std::flush; }
+void print(std::string_view text) {
+  clear_bar();
+  std::cout << printable(text) << std::flush;
+}
 
 }  // namespace baton

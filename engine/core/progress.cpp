@@ -1,12 +1,9 @@
 #include "engine/core/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 
 #include "engine/core/error.h"
-#include "engine/core/print.h"
+#include "engine/core/screen.h"
 
 namespace baton {
 namespace {
@@ -38,8 +35,8 @@ std::string format_duration(double seconds) {
 
 Progress::Progress(ProgressMode mode, std::string task, int64_t total, int64_t done)
     : mode_(mode),
-      terminal_(isatty(STDERR_FILENO) != 0),
-      task_(printable_line(task)),
+      terminal_(can_redraw()),
+      task_(std::move(task)),
       total_(total),
       first_(done),
       start_(Clock::now()),
@@ -48,7 +45,7 @@ Progress::Progress(ProgressMode mode, std::string task, int64_t total, int64_t d
 }
 
 Progress::~Progress() {
-  if (bar_open_) std::fputc('\n', stderr);
+  if (bar_open_) leave_bar();
 }
 
 void Progress::update(int64_t done, const Fields& fields) {
@@ -63,23 +60,35 @@ void Progress::update(int64_t done, const Fields& fields) {
   if (mode_ == ProgressMode::json) {
     std::string line = fmt::format(R"({{"task":"{}","done":{},"total":{})", task_, done, total_);
     for (const auto& [name, value] : fields) line += fmt::format(R"(,"{}":{:.6g})", name, value);
-    fmt::print(stderr, "{},\"seconds_per_item\":{:.4g},\"seconds_left\":{:.1f}}}\n", line, each, left);
+    write_to_stderr(fmt::format("{},\"seconds_per_item\":{:.4g},\"seconds_left\":{:.1f}}}\n", line, each, left));
     return;
   }
   const std::string tail = fmt::format("{}{:.3g} s/it, {} left", join(fields), each, format_duration(left));
   if (mode_ == ProgressMode::bar)
     show_bar(done, tail);
   else
-    fmt::print(stderr, "{} {}/{}: {}\n", task_, done, total_, tail);
+    write_to_stderr(fmt::format("{} {}/{}: {}\n", task_, done, total_, tail));
 }
 
+// A line that fits the screen: first the bar gets shorter, then the words before the last (the time left) go, from the
+// end on. The last column stays free: a character there makes some terminals go on to the next line.
 void Progress::show_bar(int64_t done, const std::string& tail) {
-  constexpr int64_t width = 24;
-  const int64_t filled = total_ > 0 ? std::clamp<int64_t>(done * width / total_, 0, width) : width;
-  const std::string bar = std::string(filled, '=') + std::string(width - filled, ' ');
-  // erase to the end of the line: an earlier, longer text must not show through
-  fmt::print(stderr, "\r{} {}/{} [{}] {}\x1b[K", task_, done, total_, bar, tail);
-  std::fflush(stderr);
+  constexpr int64_t shortest = 4, longest = 24;
+  const std::string head = fmt::format("{} {}/{} ", task_, done, total_), last = tail.substr(tail.rfind(", ") + 2);
+  const int64_t columns = screen_columns() - 1, room = columns - std::ssize(head);
+  std::string words = tail.substr(0, tail.size() - last.size());  // "loss 0.31, 0.52 s/it, "
+  while (!words.empty() && std::ssize(words) + std::ssize(last) > room) {
+    words.resize(words.size() - 2);
+    const size_t before = words.rfind(", ");
+    words.resize(before == words.npos ? 0 : before + 2);
+  }
+  const int64_t width = std::min(longest, room - std::ssize(words) - std::ssize(last) - 3);
+  std::string bar;
+  if (width >= shortest) {
+    const int64_t filled = total_ > 0 ? std::clamp<int64_t>(done * width / total_, 0, width) : width;
+    bar = "[" + std::string(filled, '=') + std::string(width - filled, ' ') + "] ";
+  }
+  draw_bar((head + bar + words + last).substr(0, columns));
   bar_open_ = true;
 }
 
