@@ -1,6 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <csignal>
 
 #include "engine/comm/local.h"
 #include "engine/config/train_start.h"
@@ -23,16 +21,10 @@
 #include "tools/baton/flags.h"
 #include "tools/baton/foreign_flags.h"
 #include "tools/baton/last_resort.h"
+#include "tools/baton/process.h"
 
 namespace baton {
 namespace {
-
-std::atomic<bool> stop_requested{false};
-
-// Ctrl-C once asks for a clean stop, twice ends the program at once.
-void on_interrupt(int) {
-  if (stop_requested.exchange(true)) std::_Exit(exit_interrupted);
-}
 
 // A subcommand: its flags, and what to run once they are parsed.
 struct Command {
@@ -88,7 +80,7 @@ Command add_generate(CLI::App& program) {
                   "generate: what is to be drawn? baton generate \"a red panda\" -o panda.png");
             if (option->count() > 0) both.config.prompt = *prompt;
             resolve(both.config);
-            return run_generate(both.config, start_runtime(both.runtime, stop_requested));
+            return run_generate(both.config, start_runtime(both.runtime, stop_on_signals()));
           }};
 }
 
@@ -132,7 +124,7 @@ Command add_train(CLI::App& program) {
               print(print_config(config));
               return exit_done;
             }
-            return run_train(config, start_runtime(flags->runtime, stop_requested));
+            return run_train(config, start_runtime(flags->runtime, stop_on_signals()));
           }};
 }
 
@@ -163,7 +155,7 @@ Command add_evaluate(CLI::App& program) {
   return {app, [flags, models] {
             Both both = configured<Both>(*flags);
             both.config.models = *models;
-            return run_evaluate(both.config, start_runtime(both.runtime, stop_requested));
+            return run_evaluate(both.config, start_runtime(both.runtime, stop_on_signals()));
           }};
 }
 
@@ -245,11 +237,12 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace baton;
   prepare_last_resort();
+  prepare_process();
   start_log(false);
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    check_output_written();
+    return code;
   } catch (const LostRank& error) {
     spdlog::error("{}", error.what());
     std::_Exit(exit_failed);  // a thread hangs and uses what a return would take down
