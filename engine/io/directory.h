@@ -22,8 +22,8 @@ class AtomicDirectory {
   int descriptor_ = -1;
 };
 
-// Throws InputError naming the first file below `folder` that is missing, that has another size or (with `hashes`)
-// other content than its manifest says, or that the manifest does not know.
+// Throws InputError naming the first file below `folder` that is missing, or that has another size or (with `hashes`)
+// other content than its manifest says. Files that the manifest does not know (.DS_Store, .nfs…) do no harm.
 void check_manifest(const Path& folder, bool hashes = true);
 
 }  // namespace baton

@@ -6,7 +6,9 @@
 #include <xxhash.h>
 
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "engine/core/error.h"
@@ -66,9 +68,15 @@ std::string read_file(const Path& path, int64_t limit) {
 }
 
 void write_file(const Path& path, std::string_view bytes) {
-  AtomicFile file(path);
-  file.write(bytes);
-  file.commit();
+  for (int waits = 0;; ++waits) try {
+      AtomicFile file(path);
+      file.write(bytes);
+      return file.commit();
+    } catch (const partial::Busy&) {  // with a writer that is as quick as we are
+      constexpr int most_waits = 100;
+      if (waits == most_waits) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
 }
 
 std::string hash_bytes(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }

@@ -65,8 +65,9 @@ namespace {
 // Locked by us, and still what the name leads to: between open and lock another writer may have finished.
 bool lock(const Path& target, const Path& partial, const Descriptor& opened) {
   if (::flock(opened.value, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return true;  // a file system without locks
     if (errno != EWOULDBLOCK) fail_system(target, "locking the partial file", errno);
-    fail_run("{}: another process is writing it (it holds {})", target.string(), partial.string());
+    throw Busy(fmt::format("{}: another process is writing it (it holds {})", target.string(), partial.string()));
   }
   struct stat locked, named;
   return ::fstat(opened.value, &locked) == 0 && ::lstat(partial.c_str(), &named) == 0 &&

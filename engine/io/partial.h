@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "engine/core/error.h"
+
 // The steps that AtomicFile and AtomicDirectory share. No other header needs this one.
 namespace baton::partial {
 
@@ -12,6 +14,11 @@ using Path = std::filesystem::path;
 [[noreturn]] void fail_system(const Path& path, std::string_view doing, int error);
 // The same, as InputError where the reason lies in what the user named (no such folder, no permission).
 [[noreturn]] void fail_open(const Path& path, std::string_view doing, int error);
+
+// Another process is writing the same file or folder.
+struct Busy : RunError {
+  using RunError::RunError;
+};
 
 struct Descriptor {
   int value = -1;
@@ -25,8 +32,8 @@ Path parent_of(const Path& path);
 Path resolve(const Path& target);
 // ".NAME.partial" beside the target; of a name too long for that, its beginning and a hash.
 Path partial_name(const Path& target);
-// Makes the empty file `partial`, locked against other processes and threads. What stands there under this name, left
-// by a killed writer or put there by somebody, is removed and harms nobody; that a writer holds is refused.
+// Makes the empty file `partial`, locked against other processes and threads as far as the file system can. What stands there under this name, left
+// by a killed writer or put there by somebody, is removed and harms nobody; Busy if a writer holds it.
 int create_file(const Path& target, const Path& partial);
 // The same for a folder, which may be there and keeps what is in it.
 int open_folder(const Path& target, const Path& partial);

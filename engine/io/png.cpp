@@ -36,29 +36,29 @@ std::vector<png_text> make_entries(const PngTexts& texts) {
   return entries;
 }
 
-void check_texts(const Path& path, const PngTexts& texts) {
+void check_texts(const std::string& where, const PngTexts& texts) {
   for (const auto& [keyword, text] : texts) {
     const bool printable =
         std::all_of(keyword.begin(), keyword.end(), [](unsigned char c) { return c >= ' ' && c <= '~'; });
-    check(printable && !keyword.empty() && keyword.size() <= 79, "{}: '{}' cannot be a keyword in a PNG", path.string(),
+    check(printable && !keyword.empty() && keyword.size() <= 79, "{}: '{}' cannot be a keyword in a PNG", where,
           keyword);
     check(is_utf8(text) && text.find('\0') == text.npos, "{}: the text '{}' is not UTF-8 or has a NUL byte",
-          path.string(), keyword);
+          where, keyword);
   }
 }
 
 }  // namespace
 
-void write_png(const Path& path, const Image& image, const PngTexts& texts) {
-  check_texts(path, texts);
+std::string encode_png(const Image& image, const PngTexts& texts, const std::string& where) {
+  check_texts(where, texts);
   check(
       image.width > 0 && image.height > 0 && image.pixels.size() == static_cast<size_t>(image.width * image.height * 3),
-      "{}: a picture of {}x{} with {} values", path.string(), image.width, image.height, image.pixels.size());
+      "{}: a picture of {}x{} with {} values", where, image.width, image.height, image.pixels.size());
   std::string out;
   const std::vector<png_text> entries = make_entries(texts);
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
-  check(info != nullptr, "{}: libpng does not start", path.string());
+  check(info != nullptr, "{}: libpng does not start", where);
   std::vector<png_bytep> rows;
   for (int64_t y = 0; y < image.height; ++y)
     rows.push_back(const_cast<uint8_t*>(image.pixels.data()) + y * image.width * 3);
@@ -72,8 +72,12 @@ void write_png(const Path& path, const Image& image, const PngTexts& texts) {
     png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
   }
   png_destroy_write_struct(&png, &info);
-  if (failed) fail_run("{}: the picture cannot be written as PNG", path.string());
-  write_file(path, out);
+  if (failed) fail_run("{}: the picture cannot be written as PNG", where);
+  return out;
+}
+
+void write_png(const Path& path, const Image& image, const PngTexts& texts) {
+  write_file(path, encode_png(image, texts, path.string()));
 }
 
 }  // namespace baton

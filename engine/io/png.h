@@ -13,8 +13,10 @@ namespace baton {
 // Keyword (1 to 79 printable ASCII characters) and UTF-8 text without NUL.
 using PngTexts = std::vector<std::pair<std::string, std::string>>;
 
-// Writes the picture with text chunks before its pixels (tEXt for ASCII, iTXt for anything else); the file appears only
-// when complete.
+// The picture as a PNG file with text chunks before its pixels (tEXt for ASCII, iTXt for anything else). Messages start
+// with `where`.
+std::string encode_png(const Image& image, const PngTexts& texts, const std::string& where);
+// Writes it as a file, which appears only when complete.
 void write_png(const Path& path, const Image& image, const PngTexts& texts = {});
 
 // The texts of a PNG from anywhere, as UTF-8: tEXt, zTXt and iTXt; of equal keywords the first. Signature, lengths and

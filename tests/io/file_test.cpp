@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <functional>
+#include <thread>
 
 #include "engine/core/heartbeat.h"
 #include "tests/io/scratch.h"
@@ -146,6 +147,20 @@ TEST(File, FollowsLinksAndSparesDevices) {
   EXPECT_REFUSED(write_file("/dev/null", "x"), "exists and is not a regular file");
   EXPECT_REFUSED(write_file(scratch.path(), "x"), "exists and is not a regular file");
   EXPECT_REFUSED(write_file(scratch / "no/such/folder", "x"), "No such file or directory; check the path");
+}
+
+TEST(File, OneFileOfManyWritersIsWhole) {
+  const Scratch scratch;
+  {
+    std::vector<std::jthread> threads;
+    for (const char letter : {'a', 'b', 'c', 'd'})
+      threads.emplace_back([&scratch, letter] {
+        for (int i = 0; i < 10; ++i) write_file(scratch / "one", std::string(100'000, letter));
+      });
+  }
+  const std::string text = slurp(scratch / "one");
+  EXPECT_EQ(text, std::string(100'000, text.at(0)));
+  EXPECT_EQ(scratch.entries(), 1);
 }
 
 // A limit on the size of files stands for a full disk: write() fails half-way.
