@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/core/print.h"
 #include "engine/diffusion/time_distribution.h"
+#include "engine/io/folder_lock.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/train/denoiser_trainer.h"
 #include "engine/train/vae_trainer.h"
@@ -18,6 +19,7 @@ namespace baton {
 namespace {
 
 Outcome train_vae(const TrainConfig& config, DType compute, const Runtime& runtime) {
+  const FolderLock lock(config.checkpoint.folder, "training");
   DatasetPictures data(config);
   VaeTrainer trainer(config, data, compute);
   return run_loop(trainer, config, runtime.progress, runtime.stop);
@@ -49,6 +51,8 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
       config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
       [&] { return terms_of(config, compute); },
       [&](const Layout& layout) {
+        std::optional<FolderLock> lock;  // the first rank holds it for all
+        if (layout.rank() == 0) lock.emplace(config.checkpoint.folder, "training");
         if (layout.rank() == 0) open(runtime.progress);
         layout.everyone().barrier();
         if (!latents) open(ProgressMode::none);  // another process, which finds what the first has made

@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/core/require.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/writable.h"
 
 namespace baton {
 namespace {
@@ -115,7 +116,7 @@ void write_latent_cache(const Path& file, const LatentSource& source, const Pict
 
 LatentCache open_latent_cache(const Path& folder, const LatentSource& source, const Pictures& pictures, int64_t batch,
                               const EncodePictures& encode, ProgressMode progress) {
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   const Path file = folder / fmt::format("latents-{}.safetensors", hash_of(source).substr(0, 16));
   if (!std::filesystem::exists(file)) write_latent_cache(file, source, pictures, batch, encode, progress);
   LatentCache cache(file, source);

@@ -8,10 +8,12 @@
 #include "engine/core/heartbeat.h"
 #include "engine/core/log.h"
 #include "engine/io/directory.h"
+#include "engine/io/writable.h"
 
 namespace baton {
 namespace {
 
+namespace fs = std::filesystem;
 constexpr std::string_view prefix = "step-";
 
 struct StepFolder {
@@ -23,7 +25,7 @@ struct StepFolder {
 std::vector<StepFolder> list(const Path& folder) {
   std::vector<StepFolder> found;
   std::error_code missing;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
+  for (const auto& entry : fs::directory_iterator(folder, missing)) {
     const std::string name = entry.path().filename();
     int64_t step = 0;
     if (!name.starts_with(prefix) || !entry.is_directory()) continue;
@@ -34,6 +36,29 @@ std::vector<StepFolder> list(const Path& folder) {
   }
   std::ranges::sort(found, std::greater(), &StepFolder::step);
   return found;
+}
+
+// An old checkpoint first loses its name: killed while it is removed, it does not stand there as half a checkpoint.
+void retire(const Path& checkpoint) {
+  std::error_code error;
+  fs::rename(checkpoint, checkpoint.parent_path() / fmt::format(".{}.old", checkpoint.filename().string()), error);
+  if (error) spdlog::warn("{}: this old checkpoint cannot be removed: {}", checkpoint.string(), error.message());
+}
+
+// What stands where a checkpoint goes and is none, as its manifest is lost, makes room for it.
+void set_aside(const Path& target) {
+  std::error_code error;
+  if (!fs::exists(target, error) || fs::exists(target / "manifest.json", error)) return;
+  fs::rename(target, target.string() + ".damaged", error);
+  if (!error)
+    spdlog::warn("{}: this damaged checkpoint is now {}.damaged", target.string(), target.filename().string());
+}
+
+// Also removes what a killed run left in the making. What resists (an open file on NFS) stays for the next time.
+void remove_retired(const Path& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.path().filename().string().starts_with(fmt::format(".{}", prefix))) fs::remove_all(entry.path(), error);
 }
 
 }  // namespace
@@ -47,7 +72,8 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   const Path target = folder_ / name(step);
   std::optional<AtomicDirectory> directory;
   if (ranks_.rank() == 0) {
-    std::filesystem::create_directories(folder_);
+    make_folder(folder_);
+    set_aside(target);
     directory.emplace(target);
   }
   write(from_first(directory ? directory->path().string() : "", ranks_));
@@ -57,7 +83,8 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
     const SlowCall call;
     const std::vector<StepFolder> all = list(folder_);
     for (size_t i = keep_; i < all.size(); ++i)
-      if (keep_every_ == 0 || all[i].step % keep_every_ != 0) std::filesystem::remove_all(all[i].path);
+      if (keep_every_ == 0 || all[i].step % keep_every_ != 0) retire(all[i].path);
+    remove_retired(folder_);
   }
   ranks_.barrier();
   return target;
@@ -72,6 +99,7 @@ std::optional<Path> Checkpoints::latest() const {
 }
 
 std::optional<Path> Checkpoints::find_latest() const {
+  remove_retired(folder_);
   const std::vector<StepFolder> all = list(folder_);
   for (const auto& [step, path] : all) {
     try {

@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/io/mapped_file.h"
+#include "engine/io/writable.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/metrics.h"
 
@@ -95,7 +96,7 @@ class Loop {
 
   // Returns the step to go on from.
   int64_t resume() {
-    if (is_first()) std::filesystem::create_directories(config_.checkpoint.folder);
+    if (is_first()) make_folder(config_.checkpoint.folder);
     const std::optional<Path> latest = checkpoints_.latest();
     if (!latest) return 0;
     const Path file = *latest / "state.json";
@@ -143,6 +144,7 @@ class Loop {
   }
 
   void save() {
+    if (metrics_) metrics_->flush();  // the lines up to this step must not be younger than the checkpoint
     checkpoint_ = checkpoints_.save(step_, [&](const Path& folder) {
       const Json trainer = trainer_.save(folder);
       if (!is_first()) return;

@@ -1,10 +1,11 @@
 #include "engine/train/metrics.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "engine/core/error.h"
+#include "engine/io/partial.h"
 
 namespace baton {
 namespace {
@@ -22,20 +23,32 @@ std::string lines_until(const std::string& text, int64_t step, const std::string
   return kept;
 }
 
+// Returns how many bytes there are then.
+int64_t write_lines_until(const Path& path, int64_t step) {
+  constexpr int64_t limit = int64_t{1} << 30;
+  const std::string kept =
+      std::filesystem::exists(path) ? lines_until(read_file(path, limit), step, path.string()) : "";
+  write_file(path, kept);
+  return std::ssize(kept);
+}
+
+int open_existing(const Path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) partial::fail_open(path, "opening", errno);
+  return descriptor;
+}
+
 }  // namespace
 
-MetricsFile::MetricsFile(const Path& path, int64_t resumed_step) : path_(path), file_(nullptr, std::fclose) {
-  constexpr int64_t limit = int64_t{1} << 30;
-  write_file(path,
-             std::filesystem::exists(path) ? lines_until(read_file(path, limit), resumed_step, path.string()) : "");
-  file_.reset(std::fopen(path.c_str(), "ab"));
-  if (!file_) fail_run("{}: cannot be opened: {}", path.string(), std::strerror(errno));
-}
+MetricsFile::MetricsFile(const Path& path, int64_t resumed_step)
+    : size_(write_lines_until(path, resumed_step)), output_(path, open_existing(path)) {}
 
 void MetricsFile::write(const Json& line) {
   const std::string text = line.dump() + "\n";
-  const bool written = std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size();
-  if (!written || std::fflush(file_.get()) != 0) fail_run("{}: not written: {}", path_.string(), std::strerror(errno));
+  output_.write(text.data(), std::ssize(text), size_);
+  size_ += std::ssize(text);
 }
+
+void MetricsFile::flush() { output_.flush(); }
 
 }  // namespace baton

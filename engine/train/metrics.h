@@ -1,8 +1,5 @@
 #pragma once
 
-#include <cstdio>
-#include <memory>
-
 #include "engine/io/json.h"
 
 namespace baton {
@@ -13,10 +10,11 @@ class MetricsFile {
  public:
   MetricsFile(const Path& path, int64_t resumed_step);
   void write(const Json& line);
+  void flush();  // to the disk
 
  private:
-  Path path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  int64_t size_;  // bytes
+  Output output_;
 };
 
 }  // namespace baton

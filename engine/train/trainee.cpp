@@ -12,6 +12,7 @@
 #include "engine/io/json.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/shared_safetensors.h"
+#include "engine/io/writable.h"
 
 namespace baton {
 namespace {
@@ -246,7 +247,7 @@ void Trainee::read_shared(const Path& path, const Parameters& mine) const {
 
 void Trainee::save(const Path& folder) const {
   const Path own = folder / name_;
-  if (all_.rank() == 0) std::filesystem::create_directory(own);
+  if (all_.rank() == 0) make_folder(own);
   all_.barrier();
   write_shared(own / "weights.safetensors", entries_of(parameters_), parameters_);
   if (averaged_) write_shared(own / "ema.safetensors", entries_of(parameters_), optimizer_->averages());

@@ -8,6 +8,7 @@
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/sampler_config.h"
 #include "engine/io/tensor_store.h"
+#include "engine/io/writable.h"
 #include "engine/ops/elementwise.h"
 
 namespace baton {
@@ -19,9 +20,10 @@ constexpr int64_t shard_bytes = 16 << 20;
 constexpr const char* diffusers_stem = "diffusion_pytorch_model";
 constexpr const char* transformers_stem = "model";
 
-Path make_folder(const Path& folder) {
-  fs::create_directories(folder);
-  return folder;
+void copy_folder(const Path& from, const Path& to) {
+  std::error_code error;
+  fs::copy(from, to, fs::copy_options::recursive, error);
+  if (error) fail_run("{}: copying it to {} failed: {}", from.string(), to.string(), error.message());
 }
 
 void write_vae(const Path& from, const Path& to) {
@@ -82,7 +84,7 @@ void write_pipeline(const Path& folder, const PipelineParts& parts) {
   write_json(text_encoder / "config.json", t5_json(parts.text_config));
   write_weights(text_encoder, transformers_stem, *parts.text_encoder, true);
   write_vae(parts.vae, make_folder(root / "vae"));
-  fs::copy(parts.tokenizer, root / "tokenizer", fs::copy_options::recursive);
+  copy_folder(parts.tokenizer, root / "tokenizer");
   write_json(make_folder(root / "scheduler") / "scheduler_config.json", unipc_json(parts.shift));
   write_json(root / "model_index.json", index_json(parts));
   directory.commit();

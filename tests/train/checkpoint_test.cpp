@@ -65,6 +65,40 @@ TEST_F(CheckpointTest, PassesOverDamage) {
   EXPECT_THROW(checkpoints.latest(), InputError);
 }
 
+TEST_F(CheckpointTest, FilesOfOthersDoNoHarm) {
+  Checkpoints checkpoints(folder_, 1);
+  save(checkpoints, 1);
+  write_file(folder_ / "step-00000001" / ".DS_Store", "x");
+  write_file(folder_ / "step-00000001" / "vae" / ".nfs01", "x");
+  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
+  save(checkpoints, 2);
+  EXPECT_FALSE(fs::exists(folder_ / "step-00000001"));
+}
+
+// What a kill during the removal of old checkpoints leaves, or one during a save: hidden names, which the next run
+// clears.
+TEST_F(CheckpointTest, ClearsWhatAKilledRunLeft) {
+  Checkpoints checkpoints(folder_, 2);
+  save(checkpoints, 3);
+  for (const char* left : {".step-00000001.old", ".step-00000004.partial"}) {
+    fs::create_directories(folder_ / left / "vae");
+    write_file(folder_ / left / "vae" / "weights.bin", "x");
+  }
+  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000003");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(CheckpointTest, HalfACheckpointMakesRoom) {
+  Checkpoints checkpoints(folder_, 2);
+  save(checkpoints, 1);
+  save(checkpoints, 2);
+  fs::remove(folder_ / "step-00000002" / "manifest.json");
+  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
+  save(checkpoints, 2);
+  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000002");
+  EXPECT_TRUE(fs::exists(folder_ / "step-00000002.damaged" / "state.json"));
+}
+
 TEST_F(CheckpointTest, AFailedSaveLeavesTheOldOne) {
   Checkpoints checkpoints(folder_, 2);
   save(checkpoints, 1);
