@@ -93,15 +93,15 @@ DrawPlan make_draw_plan(GenerateConfig& config, const PipelineDirectory& model) 
   choose_ranges(config, plan, model, schedule);
   if (config.guidance.empty()) config.guidance = model.defaults().guidance;
   if (config.guidance.empty()) config.guidance = {5.0};
-  plan.steps = step_table(schedule, plan.ranges, config.guidance, config.init_image.empty() ? 1 : config.strength);
-  check(!plan.steps.empty(), "generate: strength {} of {} steps leaves no step to do", config.strength,
-        schedule.steps());
+  const double strength = config.init_image.empty() ? 1 : config.strength;
+  if (strength > 0) plan.steps = step_table(schedule, plan.ranges, config.guidance, strength);
   plan.rng = config.rng;
   plan.tile = config.tile;
   return plan;
 }
 
 std::string describe(const DrawPlan& plan, const PipelineDirectory& model, int64_t batch, DType compute) {
+  if (plan.steps.empty()) return "strength 0: no step; the picture is what the autoencoder gives back\n";
   std::string text = " step        t    sigma  expert  guidance\n";
   std::set<int> used;
   std::vector<int> per_expert(model.experts(), 0);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "engine/autograd/tape.h"
 #include "engine/core/error.h"
@@ -13,10 +14,12 @@
 #include "engine/diffusion/guidance.h"
 #include "engine/diffusion/objective.h"
 #include "engine/io/image.h"
+#include "engine/io/stream.h"
 #include "engine/io/tensor_store.h"
 #include "engine/ops/view.h"
 #include "pipelines/draw_plan.h"
 #include "pipelines/picture_file.h"
+#include "pipelines/picture_output.h"
 #include "pipelines/ranks.h"
 #include "pipelines/relay.h"
 
@@ -30,29 +33,26 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Where picture number `index` goes: the file itself, or {seed}-{index}.png in a folder.
-Path picture_path(const GenerateConfig& config, int64_t index) {
-  const Path out = config.out.empty() ? Path(config.count == 1 ? "picture.png" : "pictures") : Path(config.out);
-  if (config.count == 1 && out.extension() == ".png") return out;
-  return out / fmt::format("{}-{}.png", config.seed + index, index);
+// Of all ranks the first one's, where the user leaves it to chance.
+int64_t choose_seed(const GenerateConfig& config, Group& ranks) {
+  if (config.seed >= 0) return config.seed;
+  int64_t seed = std::random_device()();
+  ranks.broadcast(values(std::span(&seed, 1)), 0).wait();
+  if (ranks.rank() == 0) spdlog::info("seed {}", seed);
+  return seed;
 }
 
-void check_output(const GenerateConfig& config) {
-  if (config.dry_run) return;
-  const Path out = config.out;
-  for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp"})
-    check(out.extension() != other || fs::is_directory(out),
-          "out: {} is no PNG file, which is what is written; name {}", config.out,
-          Path(out).replace_extension(".png").string());
-  check(config.count == 1 || out.extension() != ".png", "out is the single file {}, but count is {}: name a folder",
-        config.out, config.count);
-  check(out.extension() == ".png" || out.empty() || !fs::exists(out) || fs::is_directory(out),
-        "out: {} exists and is no folder; name a .png file or a folder", config.out);
-  const Path folder = picture_path(config, 0).parent_path();
-  check(picture_path(config, 0).filename().string().size() <= 255, "out: a name of more than 255 bytes: {}",
-        config.out);
-  if (out.extension() == ".png")
-    check(folder.empty() || fs::is_directory(folder), "out: there is no folder {}", folder.string());
+std::string read_prompt(const std::string& file) {
+  std::string text = read_stream(file, 1 << 20);
+  for (const char end : {'\n', '\r'})  // of the last line
+    if (text.ends_with(end)) text.pop_back();
+  return text;
+}
+
+// Strength 0: the start image as its latents give it back.
+bool keeps_picture(const GenerateConfig& config) { return !config.init_image.empty() && config.strength == 0; }
+bool denoises(const GenerateConfig& config) {
+  return !config.dry_run && config.from_latents.empty() && !keeps_picture(config);
 }
 
 // Latents from a file, [B, C, 1, h, w] f32, as --latents-out wrote them.
@@ -94,7 +94,7 @@ class Generation {
         plan_(make_draw_plan(config_, model_)),
         engine_(model_, runtime.compute, config_.count > config_.batch, layout),
         relay_(layout, plan_.steps, model_.experts()) {
-    check(config_.latents_out.empty() || relay_.last_replicas() == 1,
+    check(config_.latents_out.empty() || !denoises(config_) || relay_.last_replicas() == 1,
           "latents_out: one replica must see all pictures; leave dp out of the mesh");
   }
 
@@ -103,20 +103,25 @@ class Generation {
       if (layout_.rank() == 0) print(describe(plan_, model_, std::min(config_.batch, config_.count), runtime_.compute));
       return exit_done;
     }
-    if (!config_.from_latents.empty()) return layout_.rank() == 0 ? decode_only() : exit_done;
+    if (!denoises(config_)) return layout_.rank() == 0 ? decode_only() : exit_done;
+    config_.seed = choose_seed(config_, layout_.everyone());
     if (!config_.init_image.empty()) start_file_ = source_file(config_.init_image);
     if (!config_.init_image.empty()) init_ = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
     const auto encode_start = Clock::now();
     texts_ = text_ ? text_->receive(0) : engine_.encode(texts_of(config_));
     seconds_.encode = seconds_since(encode_start) / static_cast<double>(config_.count);
-    const int code = draw_my_batches();
+    draw_my_batches();
     const std::string idle = relay_.idle_report();
     if (layout_.rank() == 0 && !idle.empty()) spdlog::info("{}", idle);
-    return code;
+    int64_t written = written_;
+    layout_.everyone().all_reduce(values(std::span(&written, 1))).wait();
+    if (written == config_.count) return exit_done;
+    if (layout_.rank() == 0) spdlog::info("stopped: {} of {} pictures are drawn", written, config_.count);
+    return exit_interrupted;
   }
 
  private:
-  int draw_my_batches() {
+  void draw_my_batches() {
     const int64_t steps = static_cast<int64_t>(relay_.end() - relay_.begin()), stride = relay_.batch_stride();
     const int64_t batches = steps == 0 ? 0 : (config_.count + config_.batch - 1) / config_.batch;
     const int64_t mine = (batches - relay_.first_batch() + stride - 1) / stride;
@@ -126,7 +131,6 @@ class Generation {
       drawing = drawing && draw_batch(batch, progress);
       if (!drawing && !relay_.is_last()) relay_.call_off(batch);
     }
-    return drawing ? exit_done : exit_interrupted;
   }
 
   // Ctrl-C as the first rank of the replica sees it: all must agree.
@@ -148,7 +152,9 @@ class Generation {
     const auto denoise_start = Clock::now();
     if (seconds_.start_to_first_step == 0) seconds_.start_to_first_step = seconds_since(start_);
     engine_.denoise(plan_, texts_, pictures, *run, relay_.end(), [&](const Step& step) {
-      progress.update(++steps_done_, {{"step", step.index + 1.0}, {"expert", step.expert}});
+      Progress::Fields fields{{"step", step.index + 1.0}, {"expert", step.expert}};
+      if (config_.count > 1) fields.insert(fields.begin(), {"picture", static_cast<double>(first + size)});
+      progress.update(++steps_done_, fields);
     });
     seconds_.denoise = seconds_since(denoise_start) / static_cast<double>(size);
     if (!relay_.is_last())
@@ -184,13 +190,12 @@ class Generation {
   }
 
   void write(int64_t index, const Tensor& picture) {
-    const Path path = picture_path(config_, index);
-    if (!path.parent_path().empty()) fs::create_directories(path.parent_path());
     PictureInfo info{config_,      model_.path().filename().string(), model_hash(), steps_per_expert(), start_file_,
                      latents_file_};
     info.config.seed = config_.seed + index;
-    write_picture(path, reshape(picture, {3, plan_.height, plan_.width}), info);
-    report(path, index);
+    const std::string png = encode_picture(reshape(picture, {3, plan_.height, plan_.width}), info);
+    report(save_picture(config_, index, png), index);
+    ++written_;
   }
 
   void report(const Path& path, int64_t index) const {
@@ -211,7 +216,10 @@ class Generation {
     print(json_text(line) + "\n");
   }
 
+  // Without a denoiser: what --from-latents or the start image of strength 0 give.
   int decode_only() {
+    config_.seed = std::max<int64_t>(config_.seed, 0);  // nothing is left to chance
+    if (keeps_picture(config_)) return keep_picture();
     latents_file_ = source_file(config_.from_latents);
     const Tensor latents = read_latents(config_.from_latents, model_);
     const int64_t factor = model_.vae_config().scale_factor_spatial;
@@ -222,6 +230,13 @@ class Generation {
     check_output(config_);
     finish_batch(0, latents);
     return exit_done;
+  }
+
+  int keep_picture() {
+    start_file_ = source_file(config_.init_image);
+    const Tensor latents = engine_.encode_pictures(read_init_image(config_.init_image, plan_));
+    for (int64_t i = 0; i < config_.count && !runtime_.stop; ++i) finish_batch(i, latents);
+    return written_ == config_.count ? exit_done : exit_interrupted;
   }
 
   std::vector<int> steps_per_expert() const {
@@ -248,7 +263,7 @@ class Generation {
   Tensor init_;  // latents of the start image, [1, C, 1, h, w]
   std::optional<SourceFile> start_file_, latents_file_;
   std::vector<Tensor> all_latents_;
-  int64_t steps_done_ = 0;
+  int64_t steps_done_ = 0, written_ = 0;
   Seconds seconds_;
   mutable std::string hash_;
 };
@@ -257,10 +272,11 @@ class Generation {
 
 std::string default_model() {
   if (const char* chosen = std::getenv("BATON_MODEL")) return chosen;
+  std::error_code none;  // the working folder may be gone
   // build/<preset>/libexec/baton stands three folders below the source tree
-  for (const Path& base :
-       {fs::current_path(), fs::read_symlink("/proc/self/exe").parent_path().parent_path().parent_path().parent_path()})
-    if (fs::exists(base / "assets" / "model" / "model_index.json")) return (base / "assets" / "model").string();
+  const Path folder = fs::read_symlink("/proc/self/exe", none).parent_path();
+  for (const Path& base : {fs::current_path(none), folder.parent_path().parent_path().parent_path()})
+    if (const Path model = base / "assets" / "model"; fs::exists(model / "model_index.json", none)) return model;
   fail("no model: give --model FOLDER or set BATON_MODEL");
 }
 
@@ -290,7 +306,7 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   if (config.model.empty()) config.model = default_model();
   check_output(config);
   if (!config.like.empty()) find_sources(config, given.model.empty() ? PipelineDirectory(config.model).hash() : "");
-  if (!config.prompt_file.empty()) config.prompt = read_file(config.prompt_file, 1 << 20);
+  if (!config.prompt_file.empty()) config.prompt = read_prompt(config.prompt_file);
   check_prompt(config.prompt, config.prompt_file.empty() ? "prompt" : config.prompt_file);
   check_prompt(config.negative, "negative");
   config.prompt_file.clear();
@@ -299,7 +315,7 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
     if (const int mine = Generation(config, runtime, layout, text).run(); mine != exit_done) code = mine;
   };
   const auto encode = [&](TextRanks& text) {
-    const int64_t tasks = config.dry_run || !config.from_latents.empty() ? 0 : 1;
+    const int64_t tasks = denoises(config) ? 1 : 0;
     const PipelineDirectory model(config.model);
     text.serve(tasks, [&](int64_t) { return PromptEncoder(model, runtime.compute).encode(texts_of(config)); });
   };

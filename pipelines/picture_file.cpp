@@ -91,7 +91,7 @@ std::string source_name(JsonReader& record, const char* key, const std::string& 
 
 SourceFile source_file(const Path& path) { return {path.filename().string(), hash_file(path)}; }
 
-void write_picture(const Path& path, const Tensor& picture, const PictureInfo& info) {
+std::string encode_picture(const Tensor& picture, const PictureInfo& info) {
   JsonWriter settings;
   PictureConfig config = info.config;
   visit(settings, config);
@@ -105,7 +105,7 @@ void write_picture(const Path& path, const Tensor& picture, const PictureInfo& i
   };
   add("init_image", info.init_image);
   add("from_latents", info.from_latents);
-  write_png(path, to_image(picture), {{"parameters", parameters_line(info)}, {"baton", json_text(json)}});
+  return encode_png(to_image(picture), {{"parameters", parameters_line(info)}, {"baton", json_text(json)}}, "picture");
 }
 
 Json picture_record(const Path& path) { return parse_json(record_text(path), path.string()); }

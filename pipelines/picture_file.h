@@ -25,13 +25,13 @@ struct PictureInfo {
   std::optional<SourceFile> init_image, from_latents;
 };
 
-// Writes picture [3, H, W] in [0, 1] with two text chunks: "parameters", the line that AUTOMATIC1111 and its readers
-// know, and "baton", JSON.
-void write_picture(const Path& path, const Tensor& picture, const PictureInfo& info);
+// Picture [3, H, W] in [0, 1] as a PNG file with two text chunks: "parameters", the line that AUTOMATIC1111 and its
+// readers know, and "baton", JSON.
+std::string encode_picture(const Tensor& picture, const PictureInfo& info);
 
-// All that write_picture stored in "baton"; InputError if the file is no picture of Baton's.
+// All that encode_picture stored in "baton"; InputError if the file is no picture of Baton's.
 Json picture_record(const Path& path);
-// The settings that write_picture stored.
+// The settings that encode_picture stored.
 PictureConfig stored_settings(const Path& path);
 // The files that the picture config.like was made from, beside its settings. A start picture that stands beside it
 // under its old name with its old content is taken; for anything else that `config` does not name, InputError says what

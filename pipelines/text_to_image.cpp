@@ -8,6 +8,7 @@
 #include "engine/core/torch_random.h"
 #include "engine/diffusion/guidance.h"
 #include "engine/ops/elementwise.h"
+#include "engine/ops/finite.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/view.h"
 #include "engine/parallel/region.h"
@@ -121,12 +122,15 @@ const WanVae& TextToImage::vae() {
 Tensor TextToImage::decode(const Tensor& latents, int64_t tile) {
   NoGrad off;
   const Tensor pictures = vae().decode_tiled(vae().denormalize(latents), tile);
+  check_finite(pictures, fmt::format("{}: a decoded picture", (model_.path() / "vae").string()));
   return clamp(affine(pictures, 0.5f, 0.5f), 0, 1);
 }
 
 Tensor TextToImage::encode_pictures(const Tensor& pictures) {
   NoGrad off;
-  return vae().normalize(vae().encode(affine(pictures, 2, -1)).mean);
+  const Tensor latents = vae().normalize(vae().encode(affine(pictures, 2, -1)).mean);
+  check_finite(latents, fmt::format("{}: the latents of a picture", (model_.path() / "vae").string()));
+  return latents;
 }
 
 }  // namespace baton

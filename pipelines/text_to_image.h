@@ -50,7 +50,8 @@ class TextToImage {
   void denoise(const DrawPlan& plan, const TextStates& texts, const std::vector<PictureRequest>& pictures,
                Trajectory& run, size_t end, const AfterStep& after_step);
 
-  // Clean latents of the denoiser -> pictures [B, 3, 1, H, W] in [0, 1].
+  // Clean latents of the denoiser -> pictures [B, 3, 1, H, W] in [0, 1]. This and encode_pictures: RunError if a value
+  // is not finite.
   Tensor decode(const Tensor& latents, int64_t tile);
   // Pictures [B, 3, 1, H, W] in [0, 1] -> latents of the denoiser: the mean of the posterior, as diffusers takes it.
   Tensor encode_pictures(const Tensor& pictures);

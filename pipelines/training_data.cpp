@@ -11,6 +11,7 @@
 #include "engine/io/model_config.h"
 #include "engine/io/stored_parameters.h"
 #include "engine/models/input_sizes.h"
+#include "engine/ops/finite.h"
 
 namespace baton {
 namespace {
@@ -69,6 +70,7 @@ void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer) {
 Tensor normalised_latents(const WanVae& vae, const Tensor& pictures) {
   NoGrad off;
   const Tensor latents = vae.normalize(vae.encode(with_frame(pictures)).mean);  // [B, C, 1, h, w]
+  check_finite(latents, "autoencoder: the latents of a picture");
   return latents.alias({latents.dim(0), latents.dim(1), latents.dim(3), latents.dim(4)});
 }
 

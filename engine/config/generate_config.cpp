@@ -17,7 +17,8 @@ void visit(ConfigVisitor& v, PictureConfig& c) {
   v("sampler", c.sampler, "unipc, euler, heun or dpm++2m (default: the model's)");
   v("shift", c.shift, "flow shift of the noise schedule (default: the model's)", {0, 1000});
   v("sigmas", c.sigmas, "noise levels of the steps themselves, falling, without the final 0", {0, 1});
-  v("seed", c.seed, "seed of the first picture; picture k uses seed + k", {0, INT64_MAX});
+  v("seed", c.seed, "seed of the first picture; picture k uses seed + k (-1: a random one, which is printed)",
+    {-1, INT64_MAX});
   v.choice("rng", c.rng, {"torch", "philox"},
            "torch: the noise of torch.Generator(\"cpu\"), as diffusers draws; philox: counter-keyed");
   v("strength", c.strength, "with --init-image: 0 keeps the picture, 1 forgets it", {0, 1});
@@ -28,8 +29,9 @@ void visit(ConfigVisitor& v, GenerateConfig& c) {
   visit(v, static_cast<PictureConfig&>(c));
   v("model", c.model, "pipeline folder (default: $BATON_MODEL, else assets/model)");
   v("out", c.out,
-    "PNG file, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for several)");
-  v("prompt_file", c.prompt_file, "read the prompt from this UTF-8 file");
+    "PNG file, which is replaced, or folder for {seed}-{index}.png (default: picture.png, or a folder 'pictures' for "
+    "several; a name that is taken gets a number: picture-2.png)");
+  v("prompt_file", c.prompt_file, "read the prompt from this UTF-8 file or pipe; - is standard input");
   v("count", c.count, "number of pictures", {1, 1'000'000});
   v("batch", c.batch, "pictures per forward pass", {1, 1024});
   v("init_image", c.init_image, "start from this picture (resized to --size) instead of noise");
@@ -51,6 +53,8 @@ void resolve(GenerateConfig& c) {
         "generate: sigmas already say how many steps there are; steps_per_expert must go");
   check(c.sigmas.empty() || c.steps == 0, "generate: sigmas already say how many steps there are; steps must go");
   check(c.prompt.empty() || c.prompt_file.empty(), "generate: give a prompt or prompt_file, not both");
+  check(c.seed <= INT64_MAX - (c.count - 1), "generate: seed {} + count {} is beyond the largest seed, {}", c.seed,
+        c.count, INT64_MAX);
   check(c.from_latents.empty() || c.init_image.empty(), "generate: give init_image or from_latents, not both");
 }
 

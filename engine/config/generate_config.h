@@ -24,7 +24,7 @@ struct PictureConfig {
   std::string sampler;
   double shift = 0;  // 0: the model's
   std::vector<double> sigmas;
-  int64_t seed = 0;
+  int64_t seed = -1;  // random
   NoiseSource rng = NoiseSource::torch;
   double strength = 0.6;
   int64_t tile = 512;  // pixels

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/finite.h"
 
 namespace baton {
 namespace {
@@ -72,6 +73,7 @@ VaeReport report_vae(const WanVae& vae, PictureData& data, int64_t items, const 
     const Tensor latents = vae.encode(pictures).mean;
     sums.add(latents);
     const Tensor decoded = vae.decode(latents);
+    check_finite(decoded, "autoencoder: a decoded picture");
     const int64_t size = pictures.numel() / count;
     for (int64_t i = 0; i < count; ++i) {
       const double each = squared_error(decoded.data<float>() + i * size, pictures.data<float>() + i * size, size);

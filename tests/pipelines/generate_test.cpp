@@ -31,6 +31,7 @@ class GenerateTest : public testing::Test {
     c.model = model.string();
     c.out = (out_ / name).string();
     c.steps = 4;
+    c.seed = 0;
     return c;
   }
   int run(const GenerateConfig& c, const ParallelConfig& parallel = {}) const {
@@ -161,6 +162,94 @@ TEST_F(GenerateTest, LatentsOfSizesThatCannotBeAreRefused) {
   EXPECT_FALSE(fs::exists(out_ / "decoded.png"));
 }
 
+TEST_F(GenerateTest, SeedsAreRandomUnlessGivenAndAlwaysStored) {
+  const Path model = test::write_tiny_pipeline("tiny_seeds", {0.6});
+  GenerateConfig c = config(model, "a.png");
+  c.seed = GenerateConfig().seed;
+  const std::vector<float> first = latents(c), second = latents(c);
+  EXPECT_GT(largest_difference(first, second), 0.1f);
+  GenerateConfig again;
+  static_cast<PictureConfig&>(again) = stored_settings(out_ / "a.png");
+  again.model = c.model;
+  again.out = c.out;
+  EXPECT_GE(again.seed, 0);
+  EXPECT_EQ(largest_difference(latents(again), second), 0);
+  for (const char* mesh : {"tp=2", "cfg=2", "ep=2"}) {  // all ranks draw one picture
+    ASSERT_EQ(run(c, {.mesh = mesh}), exit_done);
+    static_cast<PictureConfig&>(again) = stored_settings(out_ / "a.png");
+    again.out = (out_ / "again.png").string();
+    const Image together = read_image(out_ / "a.png");
+    ASSERT_EQ(run(again), exit_done);
+    const Image alone = read_image(out_ / "again.png");
+    for (size_t i = 0; i < alone.pixels.size(); ++i) ASSERT_NEAR(alone.pixels[i], together.pixels[i], 1) << mesh;
+  }
+}
+
+TEST_F(GenerateTest, SeedsBeyondTheLastAreRefused) {
+  GenerateConfig c;
+  c.seed = INT64_MAX;
+  EXPECT_NO_THROW(resolve(c));
+  c.count = 2;
+  EXPECT_THROW(resolve(c), InputError);
+}
+
+TEST_F(GenerateTest, PicturesInAFolderReplaceNone) {
+  const Path model = test::write_tiny_pipeline("tiny_names", {});
+  GenerateConfig c = config(model, "folder");
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(run(c), exit_done);
+  EXPECT_TRUE(fs::exists(out_ / "folder/0-0.png") && fs::exists(out_ / "folder/0-0-2.png"));
+  c.out = (out_ / "a.PNG").string();
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(run(c), exit_done);  // a file that is named is replaced
+  EXPECT_TRUE(fs::is_regular_file(out_ / "a.PNG"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(out_), {}), 2);
+}
+
+TEST_F(GenerateTest, AnAutoencoderThatGivesNoNumbersIsAnError) {
+  for (const float bad : {NAN, INFINITY}) {
+    const Path model = test::write_tiny_pipeline("tiny_nan_vae", {});
+    ASSERT_EQ(run(config(model, "start.png")), exit_done);
+    TensorStore store(model / "vae");
+    Parameters parameters;
+    for (const std::string& name : store.names()) {
+      Tensor value = Tensor::from(store.get(name).to_vector(), store.entry(name).shape);
+      if (name.starts_with("decoder.conv_out") || name.starts_with("quant_conv")) value.data<float>()[0] = bad;
+      parameters.push_back({name, value});
+    }
+    write_weights(model / "vae", "diffusion_pytorch_model", parameters, false);
+    GenerateConfig c = config(model, "a.png");
+    EXPECT_THROW(run(c), RunError) << bad;
+    c.init_image = (out_ / "start.png").string();
+    EXPECT_THROW(run(c), RunError) << bad;
+    EXPECT_FALSE(fs::exists(out_ / "a.png"));
+  }
+}
+
+TEST_F(GenerateTest, StrengthZeroKeepsThePicture) {
+  const Path model = test::write_tiny_pipeline("tiny_strength_zero", {0.6});
+  ASSERT_EQ(run(config(model, "start.png")), exit_done);
+  GenerateConfig c = config(model, "kept.png");
+  c.init_image = (out_ / "start.png").string();
+  c.strength = 0;
+  const std::vector<float> kept = latents(c);
+  for (const ParallelConfig& parallel :
+       {ParallelConfig{.mesh = "tp=2"}, {.mesh = "ep=2"}, {.mesh = "dp=2"}, {.text_ranks = 1}})
+    EXPECT_EQ(kept, latents(c, parallel)) << parallel.mesh;
+  for (const int steps : {1, 4}) {  // whatever the steps
+    c.steps = steps;
+    EXPECT_EQ(kept, latents(c));
+  }
+  c.count = 3;
+  c.out = (out_ / "many").string();
+  ASSERT_EQ(run(c), exit_done);
+  EXPECT_EQ(read_image(out_ / "many/2-2.png").pixels, read_image(out_ / "kept.png").pixels);
+  c.dry_run = true;
+  EXPECT_EQ(run(c), exit_done);
+  c = config(model, "a.png");  // which it decodes as --from-latents does
+  c.from_latents = (out_ / "latents.safetensors").string();
+  ASSERT_EQ(run(c), exit_done);
+  EXPECT_EQ(read_image(out_ / "a.png").pixels, read_image(out_ / "kept.png").pixels);
+}
+
 TEST_F(GenerateTest, LatentsDecodeToTheSamePicture) {
   const Path model = test::write_tiny_pipeline("tiny_latents", {});
   GenerateConfig c = config(model, "drawn.png");
@@ -215,7 +304,9 @@ TEST_F(GenerateTest, ValuesThatAreNotFiniteNameStepExpertAndLayer) {
 
 TEST_F(GenerateTest, OtherPictureFormatsAreRefused) {
   const Path model = test::write_tiny_pipeline("tiny_formats", {0.6});
-  EXPECT_THROW(run(config(model, "a.jpg")), InputError);
+  for (const char* name :
+       {"a.jpg", "a.JPG", "a.Jpeg", "a.gif", "a.GIF", "a.tiff", "a.TIF", "a.avif", "a.webp", "a.Bmp"})
+    EXPECT_THROW(run(config(model, name)), InputError) << name;
   EXPECT_TRUE(fs::is_empty(out_));
 }
 

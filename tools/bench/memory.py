@@ -27,7 +27,7 @@ MAXIMAL_EXTRA, MAXIMAL_START = 300.0, 0.5
 def measure(options, folder):
     """(peak bytes, seconds to the first step, seconds until it was done, steps of each expert) of one picture."""
     command = [
-        options.binary, "generate", options.prompt, "--model", options.model, "--out", f"{folder}/picture.png", "--steps", options.steps,
+        options.binary, "generate", options.prompt, "--model", options.model, "--out", f"{folder}/picture.png", "--seed", 0, "--steps", options.steps,
         "--guidance", options.guidance, "--dtype", options.dtype, "--threads", options.threads, "--progress", "json", "--json",
     ]
     if options.size:

@@ -75,7 +75,7 @@ def draw_rate(options, mesh):
     batches = 2 if mesh and mesh.startswith("dp") else 1
     batch = options.sizes.batch
     with tempfile.TemporaryDirectory() as folder:
-        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--count", 2 * batch, "--batch", batch,
+        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--seed", 0, "--count", 2 * batch, "--batch", batch,
                  "--steps", options.sizes.draw_steps, "--guidance", 4, "--json", "--progress", "none", "--threads", THREADS]
         lines = [json.loads(line) for line in run(words + (["--mesh", mesh] if mesh else [])).splitlines()]
         return batches / statistics.median(line["seconds_denoise"] for line in lines)
@@ -97,7 +97,7 @@ def compare(what, rate, options):
 
 def relay_seconds(options, mesh):
     with tempfile.TemporaryDirectory() as folder:
-        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--count", 16, "--batch", 1, "--steps", 24,
+        words = [options.binary, "generate", "red apple", "--model", options.model, "--out", folder, "--seed", 0, "--count", 16, "--batch", 1, "--steps", 24,
                  "--guidance", 4, "--progress", "none", "--threads", THREADS, "--mesh", mesh]
         start = time.monotonic()
         run(words)
