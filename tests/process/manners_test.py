@@ -31,6 +31,14 @@ def draw(*words, **options):
     return baton("generate", "red apple", "--model", MODEL, "--size", "32x32", "--steps", 1, *words, **options)
 
 
+def end(process):
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
 class Test(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -50,7 +58,7 @@ class Test(unittest.TestCase):
         command = self.training.command(run, "steps=1000000", "checkpoint.every=0", "validation.every=0", *assignments)
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         process = subprocess.Popen(command + ["--progress", "none"], cwd=ROOT, env=ENVIRONMENT, text=True, **options)
-        self.addCleanup(process.kill)
+        self.addCleanup(end, process)
         deadline = time.monotonic() + LIMIT
         metrics = run / "metrics.jsonl"
         while not (metrics.exists() and metrics.stat().st_size > 0):
@@ -87,7 +95,7 @@ class Signals(Test):
     def test_a_second_interrupt_ends_at_once(self):
         process = subprocess.Popen([str(BATON), "generate", "--model", str(MODEL), "--prompt-file", "-"], env=ENVIRONMENT, cwd=self.folder,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.kill)
+        self.addCleanup(end, process)
         deadline = time.monotonic() + LIMIT
         status = pathlib.Path(f"/proc/{process.pid}/status")
         while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & 1 << (signal.SIGINT - 1):
@@ -109,7 +117,7 @@ class Signals(Test):
     def test_generate_says_how_many_pictures_there_are(self):
         process = subprocess.Popen([str(BATON), "generate", "red apple", "--model", str(MODEL), "--count", "1000", "-o", str(self.folder / "out")],
                                    env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.kill)
+        self.addCleanup(end, process)
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=LIMIT)
@@ -123,7 +131,7 @@ class Streams(Test):
         for how, closed in (("full disk", lambda: os.dup2(os.open(FULL, os.O_WRONLY), 2)), ("closed", lambda: os.close(2))):
             with self.subTest(how):
                 run = self.folder / how.replace(" ", "_")
-                done = subprocess.run(self.training.command(run, "steps=2") + ["--progress", "json"], cwd=ROOT, env=ENVIRONMENT,
+                done = subprocess.run(self.training.command(run, "steps=4") + ["--progress", "json"], cwd=ROOT, env=ENVIRONMENT,
                                       preexec_fn=closed, stdout=subprocess.PIPE, timeout=LIMIT, check=False)
                 self.assertEqual(done.returncode, 0)
                 self.assertTrue((run / "model/model_index.json").exists())
@@ -241,7 +249,7 @@ class Terminals(Test):
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         process = subprocess.Popen([str(BATON), *map(str, words)], stdout=inner, stderr=inner, stdin=subprocess.DEVNULL, cwd=self.folder,
                                    env={**ENVIRONMENT, "TERM": "xterm", **environment})
-        self.addCleanup(process.kill)
+        self.addCleanup(end, process)
         os.close(inner)
         text = b""
         try:
