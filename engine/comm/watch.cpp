@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
+#include <ranges>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -22,6 +24,11 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds period(0.1);  // between signs of life
 constexpr int exit_lost = 1;
+
+Clock::duration in_ticks(Seconds time) { return std::chrono::duration_cast<Clock::duration>(time); }
+
+// Launchers start ranks one after another.
+Seconds time_to_start(int ranks) { return Seconds(0.02) * ranks; }
 
 // What goes over a socket, both ways; all hosts of a run have the same byte order.
 struct Message {
@@ -99,17 +106,17 @@ class Watch::First : public Side {
  private:
   void run() override {
     Looks looks;
-    auto next_look = Clock::now(), next_sign = next_look;
+    auto next_sign = Clock::now(), next_look = next_sign + in_ticks(time_to_start(static_cast<int>(now_.size())));
     for (; !stopping(); std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
       admit();
       for (size_t r = 1; r < sockets_.size(); ++r) hear(static_cast<int>(r));
       const auto now = Clock::now();
       if (now >= next_sign) {
-        next_sign = now + std::chrono::duration_cast<Clock::duration>(period);
+        next_sign = now + in_ticks(period);
         tell({.kind = Message::alive});
       }
       if (now < next_look) continue;
-      next_look = now + std::chrono::duration_cast<Clock::duration>(Seconds(patience_ / Looks::in_patience));
+      next_look = now + in_ticks(Seconds(patience_ / Looks::in_patience));
       const int64_t heard = now_[0].heard + 1;
       now_[0] = signs();
       now_[0].heard = heard;
@@ -117,8 +124,9 @@ class Watch::First : public Side {
     }
   }
 
-  // Lets in who has connected and knows the word.
+  // Lets in who has connected and knows the word, until all are there.
   void admit() {
+    if (!door_.open()) return;
     for (Socket guest = door_.accept(); guest.open(); guest = door_.accept()) guests_.push_back(std::move(guest));
     std::erase_if(guests_, [this](Socket& guest) {
       if (!guest.readable(0)) return false;
@@ -130,6 +138,8 @@ class Watch::First : public Side {
       now_[hello.rank].heard = 1;
       return true;
     });
+    if (std::ranges::all_of(now_ | std::views::drop(1), [](const SignsOfLife& rank) { return rank.heard > 0; }))
+      door_.close(), guests_.clear();
   }
 
   void hear(int rank) {
@@ -168,7 +178,8 @@ class Watch::First : public Side {
 class Watch::Other : public Side {
  public:
   Other(Rendezvous& meeting, double patience) : Side(meeting.rank(), patience) {
-    const auto where = meeting.from_first(static_cast<int>(patience));
+    const Seconds time = Seconds(patience) + time_to_start(meeting.size());
+    const auto where = meeting.from_first(static_cast<int>(time.count()));
     if (!where) first_is_lost("has not started");
     std::string host, port;
     uint64_t word = 0;
@@ -196,7 +207,7 @@ class Watch::Other : public Side {
   // The others notice as well; one speaks, or all if it is lost too. The first, if it was stopped and is woken to be
   // ended, finds the reason in its socket.
   [[noreturn]] void first_is_lost(const char* how) {
-    if (rank_ > 1) std::this_thread::sleep_for(std::chrono::seconds(2));
+    if (rank_ > 1) std::this_thread::sleep_for(std::chrono::seconds(1));
     spdlog::error("{} {}; all ranks stop", describe_rank(0, life.step), how);
     end_all(exit_lost);
   }

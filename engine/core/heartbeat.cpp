@@ -1,15 +1,14 @@
 #include "engine/core/heartbeat.h"
 
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <ctime>
 #include <fstream>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -19,34 +18,40 @@ namespace {
 // The thread that makes a slow call, as another thread of the process sees it.
 class Observed {
  public:
-  Observed() : thread_(gettid()) { pthread_getcpuclockid(pthread_self(), &clock_); }
-
-  // It has used the CPU since it was asked last (5 ms at least: MPI waits by looking again after short sleeps), or is
-  // in a call of the system that does something, not one that only sleeps.
+  // Whether the system works for it: it has since it was asked last (also for MPI, which waits by looking again after
+  // short sleeps), or the thread is in a call that does something, not one that only sleeps.
   bool works() {
-    timespec now{};
-    clock_gettime(clock_, &now);
-    const int64_t used = now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
-    const bool computes = used - std::exchange(used_, used) >= 5;
-    return computes || !sleeps();
+    const int64_t before = std::exchange(system_time_, system_time());
+    return system_time_ != before || in_a_call();
   }
 
  private:
-  bool sleeps() const {
-    std::ifstream file("/proc/self/task/" + std::to_string(thread_) + "/syscall");
+  // In ticks of the system; 0 if it does not say.
+  int64_t system_time() const {
+    std::string stat;
+    std::getline(std::ifstream(folder_ + "stat"), stat);
+    int64_t ticks = 0;  // the 13th field behind the thread's name, which is in brackets
+    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+    std::string field;
+    for (int i = 0; i < 12; ++i) fields >> field;
+    fields >> ticks;
+    return ticks;
+  }
+
+  bool in_a_call() const {
+    std::ifstream file(folder_ + "syscall");
     int64_t call = -1;
-    if (!(file >> call)) return false;  // "running", or Linux does not say
+    if (!(file >> call)) return !file.is_open();  // "running": it computes, which is no slow call
     constexpr int64_t sleeping[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_futex, SYS_rt_sigsuspend,
 #ifdef SYS_pause
                                     SYS_pause
 #endif
     };
-    return std::ranges::find(sleeping, call) != std::end(sleeping);
+    return std::ranges::find(sleeping, call) == std::end(sleeping);
   }
 
-  pid_t thread_;
-  clockid_t clock_{};
-  int64_t used_ = 0;  // milliseconds
+  std::string folder_ = "/proc/self/task/" + std::to_string(gettid()) + "/";
+  int64_t system_time_ = 0;
 };
 
 }  // namespace

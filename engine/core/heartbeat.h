@@ -14,8 +14,8 @@ inline void beat() {
   if (heartbeat) heartbeat->fetch_add(1, std::memory_order_relaxed);
 }
 
-// While it lives this thread counts as alive as long as it computes or is in a call of the system that is not mere
-// sleep, but for no more than five minutes: for calls that others cannot see the progress of, as when many ranks flush
+// While it lives this thread counts as alive as long as the system works for it, so when it does not hang between the
+// calls, but for no more than five minutes: for calls that others cannot see the progress of, as when many ranks flush
 // large files to one slow disk.
 class SlowCall {
  public:

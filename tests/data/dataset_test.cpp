@@ -1,5 +1,7 @@
 #include "engine/data/dataset.h"
 
+#include <set>
+
 #include "data_test_files.h"
 
 namespace baton {
@@ -163,6 +165,26 @@ TEST(FolderDataset, RefusesHostileFiles) {
   EXPECT_THAT(error, HasSubstr("b.png: 'b.png' leads out"));
   EXPECT_THAT(error, HasSubstr("c.png: "));
   EXPECT_THAT(error, HasSubstr("d.txt: the caption has 100000 bytes"));
+}
+
+TEST(HashCaptions, NamesTextsAndWeightsWhereverTheyLie) {
+  const auto hash = [](const std::string& lines) {
+    TestFolder folder;
+    for (const char* name : {"a.png", "b.png"}) folder.write(name, "x");
+    folder.write("metadata.jsonl", lines);
+    return hash_captions(open_dataset(folder.config()));
+  };
+  const std::string a = R"({"file_name": "a.png", "text": "one"})", b = R"({"file_name": "b.png", "text": "two"})";
+  const std::set<std::string> different{
+      hash(a),
+      hash(a + "\n" + b),
+      hash(b + "\n" + a),
+      hash(a + "\n" + R"({"file_name": "b.png", "text": "two", "weight": 0.5})"),
+      hash(a + "\n" + R"({"file_name": "b.png", "captions": [{"text": "two"}, {"text": "three"}]})"),
+      hash(a + "\n" + R"({"file_name": "b.png", "captions": [{"text": "two"}, {"text": "three", "weight": 2}]})"),
+      hash(a + "\n" + R"({"file_name": "b.png", "captions": [{"tags": ["two"]}]})")};
+  EXPECT_EQ(different.size(), 7);
+  EXPECT_EQ(hash(a + "\n" + b), hash(a + "\n" + b));
 }
 
 }  // namespace
