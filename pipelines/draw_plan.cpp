@@ -7,7 +7,6 @@
 
 #include "engine/core/error.h"
 #include "engine/diffusion/guidance.h"
-#include "engine/io/sampler_config.h"
 
 namespace baton {
 namespace {
@@ -32,7 +31,7 @@ void choose_size(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory
 }
 
 void choose_sampler(GenerateConfig& config, DrawPlan& plan, const PipelineDirectory& model) {
-  plan.sampler = read_sampler_config(model.scheduler_file());
+  plan.sampler = model.sampler_config();
   const std::string name = !config.sampler.empty() ? config.sampler : model.defaults().sampler.value_or("");
   if (!name.empty()) plan.sampler = with_sampler(plan.sampler, name);
   config.sampler = sampler_name(plan.sampler);

@@ -11,8 +11,8 @@ ExpertRanges::ExpertRanges(std::vector<double> boundaries) : boundaries_(std::mo
   float above = timestep_of(1);
   for (const double boundary : boundaries_) {
     const float here = timestep_of(boundary);
-    check(here > 0 && here < above,  // false for NaN too
-          "experts: boundaries {} must lie strictly between 0 and 1 and fall from each to the next (noisiest first); "
+    check(here >= 0 && here <= above,  // false for NaN too
+          "experts: boundaries {} must lie between 0 and 1 and fall from each to the next (noisiest first); "
           "{} does not fit",
           boundaries_, boundary);
     above = here;
@@ -55,6 +55,12 @@ ExpertRanges ExpertRanges::for_steps(std::span<const int64_t> steps, std::span<c
 NoiseRange ExpertRanges::range(int expert) const {
   require(expert >= 0 && expert < count(), "experts: there is no expert {} among {}", expert, count());
   return {expert == count() - 1 ? 0 : boundaries_[expert], expert == 0 ? 1 : boundaries_[expert - 1]};
+}
+
+bool ExpertRanges::has_idle_expert() const {
+  for (int i = 0; i < count(); ++i)
+    if (const NoiseRange r = range(i); timestep_of(r.low) >= timestep_of(r.high)) return true;
+  return false;
 }
 
 int ExpertRanges::expert_of(double t) const {

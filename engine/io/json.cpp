@@ -1,18 +1,37 @@
 #include "engine/io/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <type_traits>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "engine/core/utf8.h"
 #include "engine/io/nearest.h"
 
 namespace baton {
 
 Json read_json(const Path& path, int64_t limit) { return parse_json(read_file(path, limit), path.string()); }
+
+std::string nulls_for_infinities(std::string_view text) {
+  std::string plain;
+  bool quoted = false;
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    size_t length = quoted && rest[0] == '\\' ? std::min<size_t>(2, rest.size()) : 1;
+    std::string_view put = rest.substr(0, length);
+    if (rest[0] == '"') quoted = !quoted;
+    for (const std::string_view word : {"NaN", "Infinity", "-Infinity"})
+      if (!quoted && rest.starts_with(word)) length = word.size(), put = "null";
+    plain += put;
+    at += length;
+  }
+  return plain;
+}
 
 void write_json(const Path& path, const Json& value) try {
   write_file(path, value.dump(2) + "\n");
@@ -85,7 +104,11 @@ JsonReader::JsonReader(std::shared_ptr<const Json> document, const Json& object,
 JsonReader JsonReader::file(const Path& path, int64_t limit) { return text(read_file(path, limit), path.string()); }
 
 JsonReader JsonReader::text(std::string_view text, std::string_view where) {
-  auto document = std::make_shared<const Json>(parse_json(text, where));
+  return value(parse_json(text, where), where);
+}
+
+JsonReader JsonReader::value(Json object_given, std::string_view where) {
+  auto document = std::make_shared<const Json>(std::move(object_given));
   const Json& object = *document;
   return JsonReader(std::move(document), object, std::string(where), "");
 }
@@ -144,8 +167,18 @@ std::vector<JsonReader> JsonReader::objects(std::string_view key) {
 
 const Json& JsonReader::raw(std::string_view key) { return need(key); }
 
-void JsonReader::ignore(std::initializer_list<std::string_view> keys) {
-  for (std::string_view key : keys) record_->asked.emplace(key);
+void JsonReader::ignore(std::string_view keys) {
+  std::istringstream words{std::string(keys)};
+  for (std::string key; words >> key;) record_->asked.insert(key);
+}
+
+void JsonReader::expect(std::string_view key, std::initializer_list<Json> values) {
+  if (!has(key)) return;
+  const Json& found = raw(key);
+  std::vector<std::string> known;
+  for (const Json& value : values) known.push_back(shown(value));
+  check(std::ranges::find(values, found) != values.end(), "{}: {} is not supported{}", where(key), shown(found),
+        known.empty() ? "" : fmt::format("; expected {}", fmt::join(known, " or ")));
 }
 
 std::vector<std::string> JsonReader::keys() const {
@@ -158,6 +191,25 @@ void JsonReader::finish() const {
   const std::vector<std::string> known(record_->asked.begin(), record_->asked.end());
   for (const std::string& key : keys())
     check(record_->asked.contains(key), "{}: unknown key{}", where(key), did_you_mean(key, known));
+}
+
+void JsonReader::warn_of_unread() const {
+  const auto says_nothing = [](const Json& value) {
+    return value.is_null() || (value.is_array() && std::ranges::all_of(value, &Json::is_null));
+  };
+  constexpr size_t most = 8;
+  const std::vector<std::string> known(record_->asked.begin(), record_->asked.end());
+  std::vector<std::string> first;
+  size_t count = 0;
+  for (const auto& [key, value] : record_->object.items()) {
+    if (record_->asked.contains(key) || says_nothing(value)) continue;
+    if (++count <= most)
+      first.push_back(
+          fmt::format("{}{} = {}{}", record_->prefix, utf8_prefix(key, 60), shown(value), did_you_mean(key, known)));
+  }
+  if (count == 0) return;
+  warn_once(fmt::format("{}: {} unknown key{} not used: {}{}", record_->where, count, count == 1 ? " is" : "s are",
+                        fmt::join(first, "; "), count > most ? fmt::format("; and {} more", count - most) : ""));
 }
 
 }  // namespace baton

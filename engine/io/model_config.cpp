@@ -9,50 +9,34 @@
 namespace baton {
 namespace {
 
-// What every config of diffusers may carry beside the model's own keys.
-void ignore_diffusers_keys(JsonReader& r) { r.ignore({"_class_name", "_diffusers_version", "_name_or_path", "dtype"}); }
+// The end of every reader. Three kinds of keys are left: those of the library around the model, which are known to
+// change nothing; quantized weights, for which there is no code; and strangers, which the library leaves unread as
+// well.
+void finish(JsonReader& r, std::string_view harmless) {
+  r.ignore(harmless);
+  r.expect("quantization_config", {});
+  r.warn_of_unread();
+}
 
-// What transformers writes into every config: switches of its own that do not change the states of an encoder in
-// evaluation.
-void ignore_transformers_keys(JsonReader& r) {
-  r.ignore({"_name_or_path",
-            "architectures",
-            "attention_dropout",
-            "bos_token_id",
-            "chunk_size_feed_forward",
-            "classifier_dropout",
-            "decoder_start_token_id",
-            "dropout",
-            "dropout_rate",
-            "dtype",
-            "eos_token_id",
-            "finetuning_task",
-            "id2label",
-            "initializer_factor",
-            "initializer_range",
-            "is_decoder",
-            "is_encoder_decoder",
-            "label2id",
-            "model_type",
-            "num_decoder_layers",
-            "output_attentions",
-            "output_hidden_states",
-            "output_past",
-            "pad_token_id",
-            "problem_type",
-            "projection_dim",
-            "return_dict",
-            "scalable_attention",
-            "scale_decoder_outputs",
-            "task_specific_params",
-            "tie_word_embeddings",
-            "tokenizer_class",
-            "torch_dtype",
-            "transformers_version",
-            "use_cache",
-            "n_positions",
-            "dense_act_fn",
-            "is_gated_act"});
+void finish_diffusers(JsonReader& r) { finish(r, "_class_name _diffusers_version _name_or_path dtype"); }
+
+// Switches of transformers that do not change the states of an encoder in evaluation: dropout, names of special tokens,
+// heads of other tasks, and how to generate text, which configs held until 2023.
+void finish_transformers(JsonReader& r) {
+  r.expect("pruned_heads", {Json::object()});
+  finish(r,
+         "_attn_implementation _name_or_path add_cross_attention architectures attention_dropout "
+         "attn_implementation bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward "
+         "classifier_dropout cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample "
+         "dropout dropout_rate dtype early_stopping encoder_no_repeat_ngram_size eos_token_id "
+         "exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id id2label "
+         "initializer_factor initializer_range is_decoder is_encoder_decoder label2id length_penalty max_length "
+         "min_length model_type n_positions no_repeat_ngram_size num_beam_groups num_beams num_decoder_layers "
+         "num_return_sequences output_attentions output_hidden_states output_past output_scores pad_token_id "
+         "prefix problem_type projection_dim remove_invalid_values repetition_penalty return_dict "
+         "return_dict_in_generate scalable_attention scale_decoder_outputs sep_token_id suppress_tokens "
+         "task_specific_params temperature tf_legacy_loss tie_encoder_decoder tie_word_embeddings tokenizer_class "
+         "top_k top_p torch_dtype torchscript transformers_version typical_p use_bfloat16 use_cache");
 }
 
 // A size must be in [1, most]: a config from a stranger may not make us allocate the world.
@@ -111,8 +95,14 @@ WanTransformerConfig read_wan_transformer_config(const Path& file) {
   c.eps = epsilon(r, "eps", c.eps);
   c.rope_max_seq_len = size(r, "rope_max_seq_len", c.rope_max_seq_len);
   for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"}) refuse_image_condition(r, key);
-  ignore_diffusers_keys(r);
-  r.finish();
+  // How related denoisers say that they are built otherwise.
+  r.expect("model_type", {"t2v"});
+  r.expect("activation_fn", {"gelu-approximate"});
+  r.expect("norm_type", {"layer_norm"});
+  r.expect("window_size", {Json::array({-1, -1})});
+  for (const char* key : {"vace_layers", "vace_in_channels", "guidance_embeds", "add_control_adapter"})
+    r.expect(key, {false});
+  finish_diffusers(r);
   return c;
 }
 
@@ -173,9 +163,10 @@ WanVaeConfig read_wan_vae_config(const Path& file) {
   }
   check(*std::min_element(c.latents_std.begin(), c.latents_std.end()) > 0, "{}: all must be positive",
         r.where("latents_std"));
-  r.ignore({"dropout", "clip_output"});
-  ignore_diffusers_keys(r);
-  r.finish();
+  r.ignore("dropout clip_output");
+  r.expect("act_fn", {"silu"});
+  r.expect("norm_type", {"rms_norm"});
+  finish_diffusers(r);
   return c;
 }
 
@@ -224,10 +215,18 @@ T5EncoderConfig read_t5_config(const Path& file, const std::string& architecture
       {"relu", Activation::relu},
       {"gelu", c.gated ? Activation::gelu_tanh : Activation::gelu},  // transformers' "gated-gelu" is gelu_new
       {"gelu_new", Activation::gelu_tanh},
-      {"silu", Activation::silu}};
+      {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"silu", Activation::silu},
+      {"swish", Activation::silu}};
   c.activation = activation(r, "feed_forward_proj", projection, known);
-  ignore_transformers_keys(r);
-  r.finish();
+  // The same said twice; transformers believes these names.
+  r.expect("is_gated_act", {c.gated});
+  r.expect("dense_act_fn", {c.gated && projection == "gelu" ? "gelu_new" : projection});
+  r.expect("hidden_size", {c.d_model});
+  r.expect("head_dim", {c.d_kv});
+  r.expect("num_attention_heads", {c.num_heads});
+  r.expect("num_hidden_layers", {c.num_layers});
+  finish_transformers(r);
   return c;
 }
 
@@ -273,8 +272,7 @@ ClipTextConfig read_clip_text_config(const Path& file) {
                              {"gelu", Activation::gelu},
                              {"gelu_new", Activation::gelu_tanh},
                              {"gelu_pytorch_tanh", Activation::gelu_tanh}});
-  ignore_transformers_keys(r);
-  r.finish();
+  finish_transformers(r);
   return c;
 }
 

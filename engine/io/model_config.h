@@ -8,9 +8,9 @@
 #include "engine/models/wan_transformer.h"
 #include "engine/models/wan_vae.h"
 
-// config.json of each model family, as diffusers and transformers write it. Reading refuses keys that are unknown,
-// naming the nearest known one, and values that Baton has no code for, naming those that it has. Writing gives every
-// key, so that a directory of ours loads there.
+// config.json of each model family, as diffusers and transformers write it. Reading refuses values that Baton has no
+// code for, naming those that it has; keys that neither library reads are named in a warning. Writing gives every key,
+// so that a directory of ours loads there.
 namespace baton {
 
 WanTransformerConfig read_wan_transformer_config(const Path& file);

@@ -5,7 +5,9 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "engine/io/model_config.h"
+#include "engine/io/sampler_config.h"
 #include "engine/io/stored_parameters.h"
 
 namespace baton {
@@ -31,6 +33,25 @@ void expect_class(JsonReader& index, const std::string& part, std::initializer_l
   check(found.has_value(), "{}: the pipeline has no {}", index.where(part), part);
   check(std::find(known.begin(), known.end(), *found) != known.end(), "{}: the class {} is unknown; known: {}",
         index.where(part), *found, fmt::join(known, ", "));
+}
+
+// boundary_ratio as in diffusers, where none at all gives every step to the first of two experts, or boundary_ratios.
+ExpertRanges read_ranges(JsonReader& index, int experts) {
+  std::vector<double> boundaries = index.optional("boundary_ratios", std::vector<double>{});
+  if (index.has("boundary_ratio")) {
+    const double ratio = index.required<double>("boundary_ratio");
+    check(boundaries.empty() || boundaries == std::vector{ratio}, "{} is {}, but boundary_ratios are {}",
+          index.where("boundary_ratio"), ratio, boundaries);
+    boundaries = {ratio};
+  }
+  if (experts == 1 && boundaries == std::vector{0.0}) boundaries.clear();
+  if (experts == 2 && boundaries.empty()) {
+    warn_once(fmt::format("{}: none, so that transformer_2 has no step to do", index.where("boundary_ratio")));
+    boundaries = {0};
+  }
+  check(std::ssize(boundaries) + 1 == experts, "{}: {} experts need {} boundaries, there are {}",
+        index.where("boundary_ratios"), experts, experts - 1, boundaries.size());
+  return ExpertRanges(boundaries);
 }
 
 template <typename Model, typename Config>
@@ -76,23 +97,16 @@ void PipelineDirectory::read_index() {
   while (count < most_experts && part_class(index, numbered("transformer", count))) ++count;
   check(count > 0, "{}: the pipeline has no transformer", index.where("transformer"));
   for (int i = 0; i < count; ++i) expect_class(index, numbered("transformer", i), {"WanTransformer3DModel"});
-
-  std::vector<double> boundaries = index.optional("boundary_ratios", std::vector<double>{});
-  if (index.has("boundary_ratio")) {
-    const double ratio = index.required<double>("boundary_ratio");
-    check(boundaries.empty() || boundaries == std::vector{ratio}, "{} is {}, but boundary_ratios are {}",
-          index.where("boundary_ratio"), ratio, boundaries);
-    boundaries = {ratio};
-  }
-  check(static_cast<int>(boundaries.size()) + 1 == count, "{}: {} experts need {} boundaries, there are {}",
-        index.where("boundary_ratios"), count, count - 1, boundaries.size());
-  ranges_ = ExpertRanges(boundaries);
+  for (int i = count; i <= most_experts; ++i)
+    check(!part_class(index, numbered("transformer", i)), "{}: more than {} experts, or none before it",
+          index.where(numbered("transformer", i)), most_experts);
+  ranges_ = read_ranges(index, count);
   check(!index.has("shared"), "{}: experts that share tensors are not supported yet", index.where("shared"));
 
   for (int i = 0; i < most_text_encoders && part_class(index, numbered("text_encoder", i)); ++i) {
     expect_class(index, numbered("text_encoder", i), {"UMT5EncoderModel", "T5EncoderModel", "CLIPTextModel"});
-    expect_class(index, numbered("tokenizer", i),
-                 {"T5Tokenizer", "T5TokenizerFast", "CLIPTokenizer", "CLIPTokenizerFast"});
+    check(part_class(index, numbered("tokenizer", i)).has_value(), "{}: the pipeline has none",
+          index.where(numbered("tokenizer", i)));  // of which kind, its own folder says
     architectures_.push_back(*part_class(index, numbered("text_encoder", i)));
   }
   check(!architectures_.empty(), "{}: the pipeline has no text_encoder", index.where("text_encoder"));
@@ -102,8 +116,9 @@ void PipelineDirectory::read_index() {
     if (baton.has("defaults")) read_defaults(baton.object("defaults"));
     baton.finish();
   }
-  index.ignore({"_diffusers_version", "_name_or_path", "scheduler", "transformer_2"});
-  index.finish();
+  scheduler_class_ = part_class(index, "scheduler").value_or("");
+  index.ignore("_diffusers_version _name_or_path");
+  index.warn_of_unread();
 }
 
 void PipelineDirectory::read_defaults(JsonReader r) {
@@ -132,6 +147,9 @@ void PipelineDirectory::check_experts_agree() const {
 }
 
 Path PipelineDirectory::expert_folder(int expert) const { return path_ / numbered("transformer", expert); }
+SamplerConfig PipelineDirectory::sampler_config() const {
+  return read_sampler_config(path_ / "scheduler" / "scheduler_config.json", scheduler_class_);
+}
 Path PipelineDirectory::tokenizer_folder(int index) const { return path_ / numbered("tokenizer", index); }
 
 int64_t PipelineDirectory::size_multiple() const {
@@ -178,16 +196,31 @@ int64_t PipelineDirectory::expert_bytes(int expert) const {
 }
 
 std::string PipelineDirectory::hash() const {
-  if (const Path manifest = path_ / "manifest.json"; fs::exists(manifest)) return hash_file(manifest);
-  std::vector<std::string> lines;
-  for (const auto& entry : fs::recursive_directory_iterator(path_)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    std::string line = fs::relative(entry.path(), path_).string();
-    const TensorStore store(entry.path());
-    for (const std::string& name : store.names()) line += fmt::format(" {}:{}", name, store.entry(name).end);
-    lines.push_back(line);
+  std::vector<std::string> parts{"vae", "scheduler"}, names{"model_index.json"};
+  for (int i = 0; i < experts(); ++i) parts.push_back(numbered("transformer", i));
+  for (int i = 0; i < text_encoders(); ++i)
+    for (const char* part : {"text_encoder", "tokenizer"}) parts.push_back(numbered(part, i));
+  for (const std::string& part : parts) {
+    if (!fs::exists(path_ / part)) continue;
+    for (const auto& entry : fs::directory_iterator(path_ / part)) {
+      const std::string name = entry.path().filename().string(), end = entry.path().extension().string();
+      const bool read = end == ".safetensors" || end == ".json" || end == ".model" || name == "merges.txt";
+      if (read && !name.starts_with('.')) names.push_back(part + "/" + name);
+    }
   }
-  std::sort(lines.begin(), lines.end());
+  std::ranges::sort(names);
+  const auto count = std::ssize(names);
+  std::vector<std::string> lines(count), errors(count);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < count; ++i) {
+    try {
+      lines[i] = fmt::format("{} {}", names[i], hash_file(path_ / names[i]));
+    } catch (const std::exception& error) {  // nothing may leave a parallel region
+      errors[i] = error.what();
+    }
+  }
+  for (const std::string& error : errors)
+    if (!error.empty()) fail_run("{}", error);
   return hash_bytes(fmt::format("{}", fmt::join(lines, "\n")));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/diffusion/experts.h"
+#include "engine/diffusion/sampler.h"
 #include "engine/io/file.h"
 #include "engine/io/json.h"
 #include "engine/models/text_encoder.h"
@@ -40,7 +41,7 @@ class PipelineDirectory {
   const PipelineDefaults& defaults() const { return defaults_; }
   int text_encoders() const { return static_cast<int>(architectures_.size()); }
   Path tokenizer_folder(int index) const;
-  Path scheduler_file() const { return path_ / "scheduler" / "scheduler_config.json"; }
+  SamplerConfig sampler_config() const;
   int64_t size_multiple() const;  // pictures must be a multiple of this many pixels both ways
 
   // Constant models for sampling, computing in `compute`; of an expert this rank's share.
@@ -49,8 +50,9 @@ class PipelineDirectory {
   std::unique_ptr<WanVae> load_vae(DType compute) const;
 
   int64_t expert_bytes(int expert) const;  // of the weights on disk
-  // Names the weights: of the manifest's hashes where there is a manifest.json, else of the headers and sizes of all
-  // weight files.
+  // Names what decides the pictures: the xxh3-128 of lines "transformer/config.json HASH", in the order of the names, of
+  // model_index.json and of every .json, .model and .safetensors file of the parts (and merges.txt), read whole.
+  // The same behind links, and with or without a manifest. Reads all weights: call it when they have been read anyway.
   std::string hash() const;
 
  private:
@@ -62,6 +64,7 @@ class PipelineDirectory {
   ExpertRanges ranges_;
   std::vector<WanTransformerConfig> expert_configs_;
   std::vector<std::string> architectures_;  // of the text encoders
+  std::string scheduler_class_;             // empty: its own file says it
   WanVaeConfig vae_config_;
   PipelineDefaults defaults_;
 };

@@ -6,9 +6,10 @@
 namespace baton {
 
 // scheduler_config.json of diffusers' UniPCMultistepScheduler, DPMSolverMultistepScheduler,
-// FlowMatchEulerDiscreteScheduler or FlowMatchHeunDiscreteScheduler. Unknown classes and keys are refused here, values
-// that Baton has no code for when the sampler is made.
-SamplerConfig read_sampler_config(const Path& file);
+// FlowMatchEulerDiscreteScheduler or FlowMatchHeunDiscreteScheduler, each with the keys that it reads there; others, as
+// from_config leaves them behind, are named in a warning. Unknown classes, and values that Baton has no code for, are
+// refused when the sampler is made. `class_in_index`: what model_index.json says, for a file that does not.
+SamplerConfig read_sampler_config(const Path& file, const std::string& class_in_index = "");
 
 // A UniPC scheduler for flow matching with this shift, as diffusers reads it.
 Json unipc_json(double flow_shift);

@@ -46,9 +46,8 @@ TEST(ExpertRanges, OneExpertOwnsEverything) {
 
 TEST(ExpertRanges, RefusesBadDefinitionsAndNamesTheValues) {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  const std::vector<std::vector<double>> bad{
-      {0.0},      {1.0},           {-0.1},          {1.5},         {nan},   {infinity},        {0.4, 0.6},
-      {0.5, 0.5}, {0.9, nan, 0.1}, {0.9, 0.4, 0.4}, {0.9, 0.4, 0}, {875.0}, {0.5, 0.5 - 1e-12} /* the same in f32 */};
+  const std::vector<std::vector<double>> bad{{-0.1},          {1.5},           {nan},    {infinity}, {0.4, 0.6},
+                                             {0.9, nan, 0.1}, {0.9, 0.4, 0.5}, {0, 0.1}, {875.0}};
   for (const std::vector<double>& boundaries : bad) {
     try {
       ExpertRanges experts(boundaries);
@@ -57,6 +56,22 @@ TEST(ExpertRanges, RefusesBadDefinitionsAndNamesTheValues) {
       EXPECT_NE(std::string(error.what()).find(fmt::format("{}", boundaries)), std::string::npos) << error.what();
     }
   }
+}
+
+// As diffusers with boundary_ratio 0 and 1: one of two experts does every step below t = 1.
+TEST(ExpertRanges, BoundariesAtTheEndsAndEqualOnesLeaveExpertsOut) {
+  const std::vector<std::pair<std::vector<double>, int>> owners{
+      {{0}, 0}, {{1}, 1}, {{1, 1, 0}, 2}, {{1, 0, 0}, 1}, {{0.5, 0.5 - 1e-12 /* the same in f32 */}, 2}};
+  for (const auto& [boundaries, owner] : owners) {
+    const ExpertRanges experts(boundaries);
+    EXPECT_TRUE(experts.has_idle_expert());
+    for (double t : {0.0, 0.25, 0.499}) EXPECT_EQ(experts.expert_of(t), owner) << fmt::format("{} {}", boundaries, t);
+  }
+  EXPECT_EQ(ExpertRanges({1.0}).expert_of(1), 0);
+  EXPECT_EQ(ExpertRanges({0.0}).expert_of(0), 0);
+  EXPECT_EQ(ExpertRanges({0.5, 0.5}).expert_of(0.5), 0);
+  EXPECT_FALSE(ExpertRanges({0.9, 0.4}).has_idle_expert());
+  EXPECT_FALSE(ExpertRanges().has_idle_expert());
 }
 
 TEST(ExpertRanges, RefusesNoiseLevelsOutsideTheUnitInterval) {

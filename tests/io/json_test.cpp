@@ -115,11 +115,39 @@ TEST(JsonReader, SaysWhereAndWhatWasExpected) {
 TEST(JsonReader, UnknownKeysAreErrors) {
   JsonReader r = JsonReader::text(R"({"num_layer":3,"_class_name":"x"})", "c.json");
   EXPECT_EQ(r.optional("num_layers", 5), 5);
-  r.ignore({"_class_name"});
+  r.ignore("_class_name");
   EXPECT_REFUSED(r.finish(), "c.json: num_layer: unknown key, did you mean 'num_layers'?");
   JsonReader far = JsonReader::text(R"({"zzzzzz":3})", "c.json");
-  far.ignore({"num_layers"});
+  far.ignore("num_layers other");
   EXPECT_EQ(test::error_of([&] { far.finish(); }), "c.json: zzzzzz: unknown key");
+}
+
+TEST(JsonReader, KeysOfOthersAreNamedInOneWarning) {
+  using ::testing::HasSubstr;
+  JsonReader r = JsonReader::text(
+      R"({"known":1,"flow_shfit":3,"off":false,"none":null,"absent":[null,null],"empty":[]})", "warn.json");
+  r.required<int>("known");
+  r.ignore("flow_shift");
+  const std::string warned = test::warnings_of([&] { r.warn_of_unread(); });
+  EXPECT_THAT(warned, HasSubstr("warn.json: 2 unknown keys are not used: flow_shfit = 3, did you mean 'flow_shift'?; "
+                                "off = false\n"));
+  EXPECT_EQ(test::warnings_of([&] { r.warn_of_unread(); }), "") << "said twice";
+  Json many;
+  for (int i = 0; i < 20; ++i) many[fmt::format("key_{:02}", i)] = i;
+  EXPECT_THAT(test::warnings_of([&] { JsonReader::text(many.dump(), "many.json").warn_of_unread(); }),
+              HasSubstr("20 unknown keys are not used: key_00 = 0; "));
+  EXPECT_EQ(test::warnings_of([] { JsonReader::text(R"({"a":null})", "quiet.json").warn_of_unread(); }), "");
+}
+
+TEST(JsonReader, ExpectsTheValuesThatThereIsCodeFor) {
+  JsonReader r = JsonReader::text(R"({"act":"silu","heads":{},"none":null,"n":2})", "c.json");
+  r.expect("act", {"silu", "swish"});
+  r.expect("heads", {Json::object()});
+  r.expect("none", {});
+  r.expect("missing", {});
+  r.expect("n", {2.0});
+  EXPECT_REFUSED(r.expect("act", {"gelu", 1}), "c.json: act: \"silu\" is not supported; expected \"gelu\" or 1");
+  EXPECT_REFUSED(r.expect("n", {}), "c.json: n: 2 is not supported");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 
 // What the tests of this folder share: a folder of their own that goes away, and exact checks of error messages.
 namespace baton::test {
@@ -52,6 +53,20 @@ std::string error_of(Body&& body) {
   }
   ADD_FAILURE() << "no error";
   return "";
+}
+
+// What `body` warns of.
+template <typename Body>
+std::string warnings_of(Body&& body) {
+  testing::internal::CaptureStdout();  // where the log goes as long as no program has set it up
+  try {
+    body();
+  } catch (...) {
+    testing::internal::GetCapturedStdout();
+    throw;
+  }
+  spdlog::default_logger()->flush();
+  return testing::internal::GetCapturedStdout();
 }
 
 // EXPECT_REFUSED(expression, "part of the message")
