@@ -1,8 +1,12 @@
 #include "engine/io/tensor_store.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <ranges>
+#include <regex>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "engine/io/json.h"
 #include "engine/io/nearest.h"
 
@@ -14,19 +18,36 @@ TensorStore::TensorStore(const Path& path) : path_(path) {
   std::error_code none;  // what cannot be looked at fails when it is opened, with a message
   if (fs::is_directory(path, none))
     open_folder();
-  else if (path.string().ends_with(".index.json"))
+  else if (path.extension() == ".json")
     open_index(path);
   else
     add(path);
 }
 
+namespace {
+
+// The files in a model's folder that hold its weights, or name the shards of them: STEM[.VARIANT].safetensors and
+// STEM.safetensors.index[.VARIANT].json. By their variant, "" first: where that is there, the others are not asked for.
+std::map<std::string, std::vector<Path>> weight_files(const Path& folder) {
+  static const std::regex pattern(R"((?:diffusion_pytorch_model|model)(?:\.([\w-]+))?\.safetensors)"
+                                  R"((?:\.index(?:\.([\w-]+))?\.json)?)");
+  static const std::regex shard(R"(.*-\d+-of-\d+\..*)");
+  std::map<std::string, std::vector<Path>> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    std::smatch part;
+    if (!std::regex_match(name, shard) && std::regex_match(name, part, pattern))
+      files[part.str(1) + part.str(2)].push_back(entry.path());
+  }
+  for (auto& [variant, found] : files) std::ranges::sort(found);
+  return files;
+}
+
+}  // namespace
+
 void TensorStore::open_folder() {
-  std::vector<Path> found;
-  for (const char* stem : {"diffusion_pytorch_model", "model"})
-    for (const char* end : {".safetensors", ".safetensors.index.json"})
-      if (const Path candidate = path_ / fmt::format("{}{}", stem, end); fs::exists(candidate))
-        found.push_back(candidate);
-  if (found.empty()) {
+  const auto files = weight_files(path_);
+  if (files.empty()) {
     const bool pickled = fs::exists(path_ / "diffusion_pytorch_model.bin") || fs::exists(path_ / "pytorch_model.bin");
     fail(
         "{}: no weights: neither diffusion_pytorch_model.safetensors nor model.safetensors, nor an index of shards of "
@@ -34,12 +55,25 @@ void TensorStore::open_folder() {
         path_.string(),
         pickled ? "; the .bin file is a pickle, which is never read: save the model with safe_serialization=True" : "");
   }
-  check(found.size() == 1, "{}: both {} and {} are there; remove the one that is out of date", path_.string(),
+  const auto& [variant, found] = *files.begin();
+  check(variant.empty() || files.size() == 1, "{}: weights in several variants ({}); keep one of them", path_.string(),
+        fmt::join(std::views::keys(files), ", "));
+  const auto is_index = [](const Path& path) { return path.extension() == ".json"; };
+  const auto of_transformers = [](const Path& path) { return path.filename().string().starts_with("model"); };
+  check(of_transformers(found.front()) == of_transformers(found.back()),
+        "{}: both {} and {} are there; remove the one that is out of date", path_.string(),
         found.front().filename().string(), found.back().filename().string());
-  if (found[0].extension() == ".json")
-    open_index(found[0]);
+  // Where one file and an index of shards are there, diffusers takes the index and transformers the file.
+  const auto chosen =
+      std::ranges::find_if(found, [&](const Path& path) { return is_index(path) != of_transformers(path); });
+  const Path& path = chosen == found.end() ? found[0] : *chosen;
+  if (found.size() > 1 || !variant.empty())
+    warn_once(fmt::format("{}: {} is read{}", path_.string(), path.filename().string(),
+                          variant.empty() ? "; the other weights there are not" : ", there is no other"));
+  if (is_index(path))
+    open_index(path);
   else
-    add(found[0]);
+    add(path);
 }
 
 void TensorStore::open_index(const Path& index) {

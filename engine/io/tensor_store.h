@@ -11,8 +11,8 @@ namespace baton {
 class TensorStore {
  public:
   // `path`: a .safetensors file, or a model's folder as diffusers and transformers write it, with
-  // diffusion_pytorch_model.safetensors or model.safetensors, or the same name + ".index.json". All headers are checked
-  // here, no weights are read.
+  // diffusion_pytorch_model.safetensors or model.safetensors, or the same name + ".index.json", or where there is
+  // nothing else a variant of these ("model.fp16.safetensors"). All headers are checked here, no weights are read.
   explicit TensorStore(const Path& path);
 
   const Path& path() const { return path_; }

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/io/stored_parameters.h"
 #include "tests/io/scratch.h"
 
 namespace baton {
 namespace {
 
 using test::Scratch;
+using ::testing::HasSubstr;
 
 NamedTensors five_kilobytes_each(int count) {
   NamedTensors tensors;
@@ -86,8 +88,85 @@ TEST(TensorStore, SaysWhatIsMissing) {
   EXPECT_REFUSED(TensorStore(scratch.path()), "pickle, which is never read");
   write_safetensors(scratch / "model.safetensors", five_kilobytes_each(1));
   EXPECT_NO_THROW(TensorStore{scratch.path()});
-  scratch.put("model.safetensors.index.json", "{}");
-  EXPECT_REFUSED(TensorStore(scratch.path()), "both model.safetensors and model.safetensors.index.json");
+  scratch.put("diffusion_pytorch_model.safetensors.index.json", "{}");
+  EXPECT_REFUSED(TensorStore(scratch.path()),
+                 "both diffusion_pytorch_model.safetensors.index.json and model.safetensors are there");
+}
+
+// As save_pretrained(variant="fp16") of diffusers and transformers names files.
+TEST(TensorStore, ReadsTheOnlyVariantThatIsThere) {
+  for (const char* name : {"model.fp16.safetensors", "diffusion_pytorch_model.bf16.safetensors"}) {
+    const Scratch scratch;
+    write_safetensors(scratch / name, five_kilobytes_each(2));
+    const std::string warned =
+        test::warnings_of([&] { EXPECT_EQ(TensorStore(scratch.path()).names().size(), 2) << name; });
+    EXPECT_THAT(warned, HasSubstr(fmt::format("{} is read, there is no other", name)));
+  }
+  for (const char* index :
+       {"diffusion_pytorch_model.safetensors.index.fp16.json", "diffusion_pytorch_model.fp16.safetensors.index.json"}) {
+    const Scratch scratch;
+    write_safetensors(scratch / "diffusion_pytorch_model.fp16-00001-of-00001.safetensors", five_kilobytes_each(1));
+    scratch.put(index,
+                R"({"weight_map":{"blocks.0.weight":"diffusion_pytorch_model.fp16-00001-of-00001.safetensors"}})");
+    EXPECT_EQ(TensorStore(scratch.path()).names().size(), 1) << index;
+  }
+  const Scratch scratch;
+  write_safetensors(scratch / "model.fp16.safetensors", five_kilobytes_each(1));
+  write_safetensors(scratch / "model.bf16.safetensors", five_kilobytes_each(1));
+  EXPECT_REFUSED(TensorStore(scratch.path()), "weights in several variants (bf16, fp16)");
+  write_safetensors(scratch / "model.safetensors", five_kilobytes_each(3));
+  EXPECT_EQ(TensorStore(scratch.path()).names().size(), 3) << "no variant is asked for";
+}
+
+// diffusers takes the index where there is a single file too, transformers the file.
+TEST(TensorStore, OneFileBesideAnIndex) {
+  for (const auto& [stem, expected] : {std::pair{"diffusion_pytorch_model", 3}, std::pair{"model", 1}}) {
+    const Scratch scratch;
+    const std::string name = std::string(stem) + ".safetensors";
+    write_safetensors(scratch / name, five_kilobytes_each(3), {}, 6'000);
+    write_safetensors(scratch / name, five_kilobytes_each(1));
+    const std::string warned =
+        test::warnings_of([&] { EXPECT_EQ(TensorStore(scratch.path()).names().size(), expected); });
+    EXPECT_THAT(warned, HasSubstr("the other weights there are not"));
+  }
+}
+
+TEST(StoredParameters, CastWhatNothingComputesIn) {
+  const Scratch scratch;
+  Tensor wide = Tensor::empty({2, 2}, DType::f64), small = Tensor::empty({1}, DType::u8);
+  for (int i = 0; i < 4; ++i) wide.data<double>()[i] = 1.0 / 3 * i;
+  small.data<uint8_t>()[0] = 1;
+  write_safetensors(scratch / "model.safetensors", {{"wide", wide}, {"small", small}});
+  TensorStore store(scratch.path());
+  StoredParameters parameters(store);
+  const Tensor read = parameters.provide("wide", {2, 2}, {});
+  EXPECT_EQ(read.dtype(), DType::f32);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(read.data<float>()[i], static_cast<float>(1.0 / 3 * i));
+  EXPECT_REFUSED(parameters.provide("small", {1}, {}), "small is u8, expected f32, bf16, f16 or f64");
+}
+
+TEST(StoredParameters, WarnsOfTensorsThatAreLeftAndRefusesScales) {
+  const Scratch scratch;
+  const auto finished = [&](const std::vector<std::string>& left) {
+    NamedTensors tensors{{"weight", Tensor::full({2}, 1)}};
+    for (const std::string& name : left) tensors.emplace_back(name, Tensor::full({1}, 0));
+    write_safetensors(scratch / "model.safetensors", tensors);
+    TensorStore store(scratch.path());
+    StoredParameters parameters(store);
+    parameters.provide("weight", {2}, {});
+    parameters.finish();
+  };
+  EXPECT_EQ(test::warnings_of([&] { finished({}); }), "");
+  EXPECT_EQ(test::warnings_of([&] { finished({"embeddings.position_ids", "encoder.embed_tokens.weight"}); }), "");
+  EXPECT_THAT(test::warnings_of([&] { finished({"lm_head.weight"}); }),
+              HasSubstr("1 tensor has no place in this model and is not used: lm_head.weight\n"));
+  EXPECT_THAT(test::warnings_of([&] {
+                finished({"decoder.a", "decoder.b", "decoder.c", "decoder.d", "ema.decay"});
+              }),
+              HasSubstr("5 tensors have no place in this model and are not used: decoder.a, decoder.b, decoder.c, "
+                        "decoder.d, …\n"));
+  for (const char* scale : {"weight.absmax", "blocks.0.to_q.scale_weight", "scaled_fp8"})
+    EXPECT_REFUSED(finished({scale}), fmt::format("'{}' says that weights are quantized", scale));
 }
 
 }  // namespace
