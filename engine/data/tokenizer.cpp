@@ -7,9 +7,24 @@
 #include "engine/core/utf8.h"
 #include "engine/data/bpe_tokenizer.h"
 #include "engine/data/tokenizer_files.h"
+#include "engine/data/unicode.h"
 #include "engine/data/unigram_tokenizer.h"
 
 namespace baton {
+namespace {
+
+bool is_word(char32_t c) { return is_letter(c) || is_number(c) || c == '_'; }
+
+// Whether the piece of `text` from `begin` to `end` has no letter, digit or underscore at either side.
+bool stands_alone(std::string_view text, size_t begin, size_t end) {
+  size_t before = begin;
+  while (before > 0 && (text[--before] & 0xc0) == 0x80) {
+  }
+  return (begin == 0 || !is_word(next_code_point(text, before))) &&
+         (end == text.size() || !is_word(next_code_point(text, end)));
+}
+
+}  // namespace
 
 // Added tokens are cut out first: those that are looked for in the raw text, and in what lies between them, normalized,
 // the others. Leftmost match first, the longest of several.
@@ -28,13 +43,14 @@ void Tokenizer::append_split(std::string_view text, bool normalized, std::vector
       if (token.normalized == normalized && text.substr(at).starts_with(token.text) &&
           (!match || token.text.size() > match->text.size()))
         match = &token;
-    if (!match) {
-      ++at;
+    const size_t end = at + (match ? match->text.size() : 1);
+    if (!match || (match->single_word && !stands_alone(text, at, end))) {
+      at = end;
       continue;
     }
     append_between(text.substr(begin, at - begin));
     ids.push_back(match->id);
-    begin = at += match->text.size();
+    begin = at = end;
   }
   append_between(text.substr(begin));
 }

@@ -20,11 +20,12 @@ struct Tokens {
 };
 
 // A piece of text that stands for one id wherever it appears, and is never split: "</s>", "<|endoftext|>",
-// "<extra_id_0>".
+// "<extra_id_0>". transformers' lstrip and rstrip take the white space beside it along, which parts words here anyway.
 struct AddedToken {
   std::string text;
   int32_t id;
-  bool normalized = false;  // looked for in the normalized text, not in the raw one
+  bool normalized = false;   // looked for in the normalized text, not in the raw one
+  bool single_word = false;  // not where a letter, digit or underscore touches it
 };
 
 // Turns text into ids as transformers' tokenizers do. Thread-safe once built.
@@ -52,8 +53,8 @@ class Tokenizer {
 };
 
 // Opens a tokenizer folder of a diffusers pipeline: T5 and UMT5 (spiece.model, or a tokenizer.json with a Unigram
-// model), CLIP (vocab.json and merges.txt, or a tokenizer.json with a BPE model). Anything else is refused with a
-// message that names what is supported.
+// model), CLIP (vocab.json and merges.txt, or a tokenizer.json with a BPE model), as any version of transformers saves
+// them. Anything else is refused with a message that names what is supported.
 std::unique_ptr<Tokenizer> open_tokenizer(const Path& folder);
 
 }  // namespace baton

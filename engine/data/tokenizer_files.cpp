@@ -23,9 +23,7 @@ AddedToken parse_added(const Json& value, const std::string& where) {
     const auto found = value.find(key);
     return found != value.end() && found->is_boolean() && found->get<bool>();
   };
-  AddedToken token{as_text(member(value, "content", where), where), -1, flag("normalized")};
-  for (const char* key : {"lstrip", "rstrip", "single_word"})
-    check(!flag(key), "{}: the token '{}' has \"{}\": true, which is not supported", where, token.text, key);
+  AddedToken token{as_text(member(value, "content", where), where), -1, flag("normalized"), flag("single_word")};
   if (const auto id = value.find("id"); id != value.end()) token.id = as_id(*id, where);
   return token;
 }
@@ -58,15 +56,25 @@ TokenizerFiles::TokenizerFiles(const Path& folder)
   std::string name;
   if (const Json* given = find("tokenizer_class")) name = as_text(*given, (folder_ / "tokenizer_config.json").string());
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
-  if (name.empty()) {  // very old folders: the files tell
-    if (has("spiece.model"))
-      name = "T5Tokenizer";
-    else if (has("vocab.json") && has("merges.txt"))
-      name = "CLIPTokenizer";
-  }
-  check(name == "T5Tokenizer" || name == "CLIPTokenizer",
+  const bool any_kind = name.empty() || name == "TokenizersBackend" || name == "PreTrainedTokenizer";
+  check(any_kind || name == "T5Tokenizer" || name == "CLIPTokenizer",
         "{}: the tokenizer class '{}' is not supported; T5Tokenizer and CLIPTokenizer are", folder.string(), name);
-  unigram_ = name == "T5Tokenizer";
+  unigram_ = any_kind ? holds_unigram() : name == "T5Tokenizer";
+}
+
+// Where no class is named: what the files hold.
+bool TokenizerFiles::holds_unigram() const {
+  if (has("spiece.model")) return true;
+  if (has("vocab.json") && has("merges.txt")) return false;
+  check(has("tokenizer.json"),
+        "{}: no tokenizer: neither spiece.model, nor vocab.json and merges.txt, nor tokenizer.json", folder_.string());
+  const std::string where = (folder_ / "tokenizer.json").string();
+  const Json& model = member(fast(), "model", where);
+  const std::string type = as_text(member(model, "type", where), where);
+  const bool clip = type == "BPE" && model.value("end_of_word_suffix", Json()) == "</w>";
+  check(type == "Unigram" || clip,
+        "{}: a tokenizer of type {}; those of T5 (Unigram) and CLIP (BPE with </w>) can be read", where, type);
+  return type == "Unigram";
 }
 
 bool TokenizerFiles::has(const char* file) const { return std::filesystem::exists(folder_ / file); }
@@ -99,10 +107,16 @@ int64_t TokenizerFiles::number(const char* key, int64_t fallback) const {
 std::vector<AddedToken> TokenizerFiles::added_tokens(std::initializer_list<const char*> special_keys) const {
   std::vector<AddedToken> tokens;
   const std::string where = (folder_ / "tokenizer_config.json").string();
-  if (fast_)
-    if (const auto list = fast_->find("added_tokens"); list != fast_->end())
+  const Json* decoder = find("added_tokens_decoder");
+  if (has("tokenizer.json") && (fast_ || !decoder))
+    if (const auto list = fast().find("added_tokens"); list != fast().end())
       for (const Json& entry : *list) tokens.push_back(parse_added(entry, (folder_ / "tokenizer.json").string()));
-  if (const Json* decoder = find("added_tokens_decoder"); decoder && decoder->is_object())
+  if (!decoder) {  // before transformers 4.34: {"<sks>": 32100}
+    const Path path = folder_ / "added_tokens.json";
+    const auto listed = read_object(path);
+    for (const auto& [text, id] : listed->items()) tokens.push_back({text, as_id(id, path.string())});
+  }
+  if (decoder && decoder->is_object())
     for (const auto& [id, entry] : decoder->items()) {
       check(!id.empty() && id.size() < 8 && id.find_first_not_of("0123456789") == id.npos, "{}: '{}' is no token id",
             where, id);

@@ -11,7 +11,8 @@
 namespace baton {
 
 // What a tokenizer folder says apart from the vocabulary: class, special tokens, added tokens. transformers spreads it
-// over tokenizer_config.json, special_tokens_map.json and tokenizer.json, of which any may be missing.
+// over tokenizer_config.json, special_tokens_map.json, added_tokens.json and tokenizer.json, of which any may be
+// missing.
 class TokenizerFiles {
  public:
   explicit TokenizerFiles(const Path& folder);
@@ -30,6 +31,7 @@ class TokenizerFiles {
 
  private:
   const Json* find(const char* key) const;  // null where no file has it
+  bool holds_unigram() const;
 
   Path folder_;
   std::shared_ptr<const Json> config_, special_;

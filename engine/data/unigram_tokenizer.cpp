@@ -32,16 +32,25 @@ std::string decode_base64(const std::string& text, const std::string& where) {
   return bytes;
 }
 
-// The first "Precompiled" among the normalizers of tokenizer.json, itself one or a "Sequence" of them.
+// The normalizer of tokenizer.json is one or a "Sequence" of them. One of them may hold the table of characters; those
+// that only touch white space change nothing here.
 std::string find_character_map(const Json& file, const std::string& where) {
   const auto normalizer = file.find("normalizer");
   if (normalizer == file.end() || !normalizer->is_object()) return "";
   const auto list = normalizer->find("normalizers");
   const Json all = list != normalizer->end() ? *list : Json::array({*normalizer});
-  for (const Json& one : all)
-    if (one.is_object() && one.contains("precompiled_charsmap") && one["precompiled_charsmap"].is_string())
-      return decode_base64(one["precompiled_charsmap"].get<std::string>(), where);
-  return "";
+  std::string map;
+  for (const Json& one : all) {
+    const std::string type = as_text(member(one, "type", where), where);
+    if (type == "Precompiled")
+      map = decode_base64(as_text(member(one, "precompiled_charsmap", where), where), where);
+    else if (type == "Replace")
+      check(one.value("content", Json()) == " " || one.value("content", Json()) == word_start,
+            "{}: a normalizer that replaces characters is not supported", where);
+    else
+      check(type == "Strip", "{}: the normalizer {} is not supported", where, type);
+  }
+  return map;
 }
 
 UnigramModel parse_fast(const Json& file, const std::string& where) {

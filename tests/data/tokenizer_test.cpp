@@ -81,6 +81,71 @@ TEST(Tokenizer, ReadsTokenizerJson) {
   EXPECT_EQ(tokenizer->size(), 6);
 }
 
+// T5Tokenizer of transformers 4 gives <extra_id_N> both strips; the white space beside a token parts words anyway.
+TEST(Tokenizer, ReadsTheFlagsOfAddedTokens) {
+  const Scratch scratch;
+  scratch.put("tokenizer.json", fast_unigram);
+  write_json(scratch / "tokenizer_config.json",
+             {{"tokenizer_class", "T5Tokenizer"},
+              {"added_tokens_decoder",
+               {{"6", {{"content", "<s>"}, {"lstrip", true}, {"rstrip", true}, {"special", true}}},
+                {"7", {{"content", "cat"}, {"single_word", true}}}}}});
+  const auto tokenizer = open_tokenizer(scratch.path());
+  EXPECT_EQ(used(tokenizer->encode("a <s> a<s>a", 32)), (std::vector<int32_t>{5, 6, 5, 6, 5, 1}));
+  EXPECT_EQ(used(tokenizer->encode("cat, cat", 32)), (std::vector<int32_t>{7, 3, 2, 7, 1}));
+  EXPECT_THAT(used(tokenizer->encode("a_cat cats école_catcat écat", 32)), ::testing::Not(::testing::Contains(7)));
+  EXPECT_EQ(tokenizer->size(), 8);
+}
+
+// Classes that say nothing, and folders without tokenizer_config.json: the files tell.
+TEST(Tokenizer, TheFilesTellWhatNoClassDoes) {
+  const std::vector<int32_t> expected{5, 5, 4, 1};
+  for (const char* config : {R"({"tokenizer_class":"TokenizersBackend"})",
+                             R"({"tokenizer_class":"PreTrainedTokenizerFast"})", R"({"tokenizer_class":null})", ""}) {
+    const Scratch scratch;
+    if (*config) scratch.put("tokenizer_config.json", config);
+    scratch.put("tokenizer.json", fast_unigram);
+    EXPECT_EQ(used(open_tokenizer(scratch.path())->encode("a aa", 8)), expected) << config;
+  }
+  const Scratch clip;
+  for (const char* file : {"vocab.json", "merges.txt"})
+    std::filesystem::copy(golden / "clip_tokenizer" / file, clip / file);
+  EXPECT_EQ(used(open_tokenizer(clip.path())->encode("a", 8)), (std::vector<int32_t>{772, 320, 773}));
+  const Scratch other;
+  other.put("tokenizer.json", R"({"model":{"type":"WordPiece","vocab":{}}})");
+  EXPECT_REFUSED(open_tokenizer(other.path()), "a tokenizer of type WordPiece");
+  other.put("tokenizer.json", R"({"model":{"type":"BPE","end_of_word_suffix":null}})");
+  EXPECT_REFUSED(open_tokenizer(other.path()), "a tokenizer of type BPE");
+  EXPECT_REFUSED(open_tokenizer(Scratch().path().parent_path()), "no tokenizer: neither");
+}
+
+// Before transformers 4.34 tokens that a user had added stood in files of their own.
+TEST(Tokenizer, ReadsAddedTokensOfOldFolders) {
+  const Scratch scratch;
+  std::filesystem::copy(golden / "t5_tokenizer/spiece.model", scratch / "spiece.model");
+  scratch.put("tokenizer_config.json", R"({"tokenizer_class":"T5Tokenizer","extra_ids":0})");
+  const int64_t before = open_tokenizer(scratch.path())->size();
+  scratch.put("added_tokens.json", fmt::format(R"({{"<sks>": {}}})", before));
+  const auto tokenizer = open_tokenizer(scratch.path());
+  EXPECT_EQ(tokenizer->size(), before + 1);
+  EXPECT_THAT(used(tokenizer->encode("a <sks>", 8)), ::testing::Contains(before));
+}
+
+TEST(Tokenizer, RefusesNormalizersThatChangeTheText) {
+  const Scratch scratch;
+  const auto with = [&](const char* normalizer) {
+    std::string text = fast_unigram;
+    text.replace(text.find("\"normalizer\": null"), 18, fmt::format("\"normalizer\": {}", normalizer));
+    scratch.put("tokenizer.json", text);
+    return open_tokenizer(scratch.path())->size();
+  };
+  EXPECT_EQ(with(R"({"type":"Sequence","normalizers":[{"type":"Strip"},
+                 {"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}]})"),
+            6);
+  EXPECT_REFUSED(with(R"({"type":"Lowercase"})"), "the normalizer Lowercase is not supported");
+  EXPECT_REFUSED(with(R"({"type":"Replace","pattern":{"String":"a"},"content":"b"})"), "replaces characters");
+}
+
 TEST(Tokenizer, RefusesDamagedFiles) {
   const auto opened = [](const std::string& file, const std::string& bytes, const char* name) {
     const Scratch scratch;
