@@ -13,12 +13,15 @@ namespace {
 constexpr std::string_view entity_list =
 #include "engine/data/html_entities.inc"
     ;
+constexpr std::string_view upper_case_list =
+#include "engine/data/html_upper_case.inc"
+    ;
 
 using Entities = std::unordered_map<std::string_view, std::string>;  // "eacute;" -> "é"
 
-Entities parse_entities() {
+Entities parse_entities(std::string_view list) {
   Entities entities;
-  for (std::string_view rest = entity_list; !rest.empty();) {
+  for (std::string_view rest = list; !rest.empty();) {
     const size_t end = rest.find(' '), equals = rest.find('=');
     std::string text;
     for (const char* at = rest.data() + equals; at != rest.data() + end;) {
@@ -33,7 +36,12 @@ Entities parse_entities() {
 }
 
 const Entities& entities() {
-  static const Entities table = parse_entities();
+  static const Entities table = parse_entities(entity_list);
+  return table;
+}
+
+const Entities& upper_case_entities() {
+  static const Entities table = parse_entities(upper_case_list);
   return table;
 }
 
@@ -56,7 +64,7 @@ std::string numbered(uint32_t n) {
 
 // Reads "#233;" or "#xe9;" after an ampersand: the bytes it takes, 0 where there is no number. `semicolon` may be
 // missing.
-size_t read_number(std::string_view text, std::string& result, bool terminated_only) {
+size_t read_number(std::string_view text, std::string& result, bool as_ftfy) {
   const bool hexadecimal = text.size() > 1 && (text[1] == 'x' || text[1] == 'X');
   const size_t begin = hexadecimal ? 2 : 1;
   size_t end = begin;
@@ -67,33 +75,33 @@ size_t read_number(std::string_view text, std::string& result, bool terminated_o
     n = std::min<uint32_t>(n * (hexadecimal ? 16 : 10) + digit, 0x110000);  // stays there, and out of range
   }
   const bool semicolon = end < text.size() && text[end] == ';';
-  if (end == begin || (terminated_only && !semicolon)) return 0;
+  if (end == begin || (as_ftfy && !semicolon)) return 0;
   result += numbered(n);
   return end + semicolon;
 }
 
-// Reads "eacute;" or the longest known name at the start: the bytes it takes, 0 where there is none.
-size_t read_name(std::string_view text, std::string& result, bool terminated_only) {
-  constexpr size_t longest = 32;
+// Reads "eacute;", or the longest known name at the start, or as ftfy does "EACUTE;": the bytes it takes, 0 where there
+// is none.
+size_t read_name(std::string_view text, std::string& result, bool as_ftfy) {
+  const size_t longest = as_ftfy ? 24 : 32;
   const size_t end = std::min(text.find_first_of("\t\n\f <&#;"), std::min(text.size(), longest));
-  if (end < text.size() && text[end] == ';') {
-    if (const auto found = entities().find(text.substr(0, end + 1)); found != entities().end()) {
-      result += found->second;
-      return end + 1;
-    }
-  }
-  if (terminated_only) return 0;
-  for (size_t length = end; length > 1; --length)
-    if (const auto found = entities().find(text.substr(0, length)); found != entities().end()) {
-      result += found->second;
-      return length;
-    }
+  const auto known = [&](const Entities& list, size_t length) {
+    const auto found = list.find(text.substr(0, length));
+    if (found == list.end()) return false;
+    result += found->second;
+    return true;
+  };
+  if (end < text.size() && text[end] == ';' &&
+      (known(entities(), end + 1) || (as_ftfy && known(upper_case_entities(), end + 1))))
+    return end + 1;
+  for (size_t length = as_ftfy ? 0 : end; length > 1; --length)
+    if (known(entities(), length)) return length;
   return 0;
 }
 
 }  // namespace
 
-std::string unescape_html(std::string_view text, bool terminated_only) {
+std::string unescape_html(std::string_view text, bool as_ftfy) {
   std::string result;
   for (size_t at = 0; at < text.size();) {
     const size_t ampersand = std::min(text.find('&', at), text.size());
@@ -101,8 +109,7 @@ std::string unescape_html(std::string_view text, bool terminated_only) {
     at = ampersand;
     if (at == text.size()) break;
     const std::string_view rest = text.substr(at + 1);
-    const size_t used =
-        rest.starts_with('#') ? read_number(rest, result, terminated_only) : read_name(rest, result, terminated_only);
+    const size_t used = rest.starts_with('#') ? read_number(rest, result, as_ftfy) : read_name(rest, result, as_ftfy);
     if (used == 0) result += '&';
     at += 1 + used;
   }

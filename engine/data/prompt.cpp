@@ -5,6 +5,7 @@
 #include "engine/core/error.h"
 #include "engine/core/utf8.h"
 #include "engine/data/html.h"
+#include "engine/data/mojibake.h"
 #include "engine/data/unicode.h"
 #include "engine/data/windows_1252.h"
 
@@ -80,7 +81,7 @@ std::string fix_characters(std::string_view text) {
 // One line, until nothing changes any more: a reference may hide a ligature, or another reference.
 std::string fix_line(std::string text, bool unescape) {
   for (;;) {
-    std::string fixed = fix_characters(unescape ? unescape_html(text, /*terminated_only=*/true) : text);
+    std::string fixed = fix_characters(repair_encoding(unescape ? unescape_html(text, /*as_ftfy=*/true) : text));
     if (fixed == text) return fixed;
     text = std::move(fixed);
   }

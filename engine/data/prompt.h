@@ -9,10 +9,9 @@ namespace baton {
 void check_prompt(std::string_view text, std::string_view where);
 
 // The text as diffusers' WanPipeline cleans it before the tokenizer sees it, with ftfy installed: character references
-// of HTML replaced, Latin ligatures split, full-width and half-width forms made normal (，becomes a comma), quotes
-// straightened, line breaks unified, terminal escapes and control characters dropped, NFC; then references once more
-// (twice), and white space collapsed. Left out: ftfy's guess that a text was decoded with a wrong encoding ("schÃ¶n").
-// Such a text is taken as it stands.
+// of HTML replaced, a wrong encoding undone ("schÃ¶n"), Latin ligatures split, full-width and half-width forms made
+// normal (，becomes a comma), quotes straightened, line breaks unified, terminal escapes and control characters dropped,
+// NFC; then references once more (twice), and white space collapsed.
 std::string clean_prompt(std::string_view text);
 
 // The first piece that other programs would not take as words, such as "(red apple:1.3)", "{red|green}" or
