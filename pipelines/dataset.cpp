@@ -21,7 +21,8 @@ Json describe_pictures(const Dataset& dataset, const std::vector<PictureCheck>& 
   std::map<std::pair<int64_t, int64_t>, int64_t> count_of_size;
   std::set<std::string> different;
   int64_t readable = 0, enlarged = 0;
-  double cut_sum = 0, cut_most = 0;
+  double cut_sum = 0;
+  std::vector<std::pair<double, size_t>> cuts;
   Json problems = Json::array();
   for (size_t i = 0; i < checks.size(); ++i) {
     const PictureCheck& check = checks[i];
@@ -36,8 +37,15 @@ Json describe_pictures(const Dataset& dataset, const std::vector<PictureCheck>& 
     different.insert(check.hash);
     enlarged += short_side < config.size;
     cut_sum += cut;
-    cut_most = std::max(cut_most, cut);
+    cuts.emplace_back(cut, i);
   }
+  constexpr size_t most_crops = 10;
+  std::ranges::sort(cuts, std::greater{}, [](const auto& entry) { return entry.first; });
+  Json crops = Json::array();
+  for (const auto& [cut, i] : std::span(cuts).first(std::min(most_crops, cuts.size())))
+    if (cut > 0)
+      crops.push_back(
+          fmt::format("{:.1f} % of {} ({}x{})", 100 * cut, dataset.items[i].where, checks[i].width, checks[i].height));
   std::vector<std::pair<int64_t, std::string>> sizes;  // commonest first
   for (const auto& [size, count] : count_of_size)
     sizes.emplace_back(-count, fmt::format("{}x{}", size.first, size.second));
@@ -49,7 +57,8 @@ Json describe_pictures(const Dataset& dataset, const std::vector<PictureCheck>& 
           {"different", different.size()},
           {"smaller_than_size", enlarged},
           {"cut_off_mean", readable ? cut_sum / static_cast<double>(readable) : 0},
-          {"cut_off_most", cut_most},
+          {"cut_off_most", cuts.empty() ? 0 : cuts.front().first},
+          {"worst_crops", crops},
           {"sizes", listed},
           {"problems", problems}};
 }
@@ -117,6 +126,7 @@ void print_report(const Json& report, int64_t size) {
                     captions["alternatives"].get<int64_t>(), captions["different"].get<int64_t>(),
                     100 * captions["empty_share"].get<double>()));
   print(fmt::format("longest   {} bytes: {}\n", longest.size(), printable_line(utf8_excerpt(longest))));
+  print_list(pictures["worst_crops"], "most is cut off");
   print_list(report["notes"], "notes");
   print_list(pictures["problems"], "problems");
 }
@@ -128,14 +138,16 @@ void visit(ConfigVisitor& v, DatasetReportConfig& c) {
   v("background", c.data.background, "colour behind transparent pixels, #rrggbb");
   v.choice("missing_caption", c.data.missing_caption, {"error", "empty", "skip"},
            "what to do with a picture that has none");
-  v("caption_extension", c.data.caption_extension, "of the text files beside the pictures, where there is no .jsonl");
+  v("caption_extension", c.data.caption_extension, "of the text files beside the pictures, where there is no list");
+  v("skip_unreadable", c.data.skip_unreadable, "leave out pictures that cannot be read, with a note");
   v("json", c.json, "print one JSON object");
 }
 
 void resolve(DatasetReportConfig& config) { resolve(config.data); }
 
 int run_dataset(const DatasetReportConfig& config) {
-  const Dataset dataset = open_dataset(config.data);
+  Dataset dataset = open_dataset(config.data);
+  if (config.data.skip_unreadable) drop_unreadable(dataset, config.data);
   const std::vector<PictureCheck> checks = check_pictures(dataset, config.data);
   const Json report{{"folder", config.data.folder},
                     {"pictures", describe_pictures(dataset, checks, config.data)},

@@ -12,7 +12,7 @@ namespace {
 constexpr double tiny = 1e-12;  // stands for "more than zero"
 
 void visit(ConfigVisitor& v, DataConfig& c, TrainKind kind) {
-  v("folder", c.folder, "data set: a folder of pictures, or a .jsonl file");
+  v("folder", c.folder, "data set: a folder of pictures, or a .jsonl or .csv file");
   v("size", c.size, "side of the square pictures, pixels; others are resized to cover it and cropped at the centre",
     {8, 8192});
   if (kind == TrainKind::vae)
@@ -22,8 +22,9 @@ void visit(ConfigVisitor& v, DataConfig& c, TrainKind kind) {
   if (kind == TrainKind::denoiser) {
     v.choice("missing_caption", c.missing_caption, {"error", "empty", "skip"},
              "what to do with a picture that has none");
-    v("caption_extension", c.caption_extension, "of the text files beside the pictures, where there is no .jsonl");
+    v("caption_extension", c.caption_extension, "of the text files beside the pictures, where there is no list");
   }
+  v("skip_unreadable", c.skip_unreadable, "leave out pictures that cannot be read, instead of refusing the data set");
   v("memory_mb", c.memory_mb, "decoded pictures kept in memory at most, MiB; beyond it they are decoded at each draw",
     {0, 1 << 20});
 }
@@ -186,7 +187,10 @@ void resolve(TrainConfig& c, DenoiserModelConfig& model) {
         "experts.boundaries: {} values for experts.count: {}, expected {} or an empty list",
         c.experts.boundaries.size(), c.experts.count, c.experts.count - 1);
   check(c.experts.branch_at <= c.steps, "experts.branch_at: {} is beyond steps: {}", c.experts.branch_at, c.steps);
-  ExpertRanges(c.experts.boundaries);  // refuses what is no falling list inside (0, 1)
+  check(!ExpertRanges(c.experts.boundaries).has_idle_expert(),
+        "experts.boundaries: {} must lie strictly between 0 and 1 and fall from each to the next, or an expert learns "
+        "nothing",
+        c.experts.boundaries);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ struct DataConfig {
   std::string background = "#ffffff";
   MissingCaption missing_caption = MissingCaption::error;  // kind vae: empty
   std::string caption_extension = ".txt";                  // kind denoiser only, as missing_caption
+  bool skip_unreadable = false;
   int64_t memory_mb = 2048;
 };
 

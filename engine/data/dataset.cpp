@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "engine/core/utf8.h"
 #include "engine/data/dataset_source.h"
+#include "engine/data/unicode.h"
+#include "engine/io/image_header.h"
 
 namespace baton {
 
@@ -23,16 +26,53 @@ void Problems::throw_if_any(const Path& folder) const {
        more ? fmt::format("\n  and {} more", more) : "");
 }
 
-Path resolve_inside(const Path& folder, const Path& name, std::string_view where) {
-  check(!name.empty() && name.is_relative() && name.native().find('\0') == std::string::npos,
-        "{}: '{}', expected a path relative to {}", where, name.string(), folder.string());
-  std::error_code error;
+namespace {
+
+// The file, under its name as it is written or with the accents composed or taken apart: systems differ in that.
+Path find_file(const Path& folder, const Path& name, std::string_view where) {
+  std::error_code error, other;
   const Path found = fs::canonical(folder / name, error);
+  if (error == std::errc::no_such_file_or_directory && is_utf8(name.native()))
+    for (const std::string& same : {to_nfc(name.native()), to_nfd(name.native())})
+      if (const Path there = fs::canonical(folder / same, other); !other) return there;
   check(!error, "{}: {}: {}", where, (folder / name).string(), error.message());
-  const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), found.begin(), found.end());
-  check(end == folder.end(), "{}: '{}' leads out of the data set", where, name.string());
-  check(fs::is_regular_file(found, error), "{}: '{}' is not a regular file", where, name.string());
   return found;
+}
+
+bool begins_as_picture(const Path& path) {
+  std::string start(16, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), std::ssize(start));
+  return is_picture_start(start);
+}
+
+}  // namespace
+
+bool DatasetFiles::is_inside(const Path& path) const {
+  return std::ranges::mismatch(folder_, path).in1 == folder_.end();
+}
+
+Path DatasetFiles::text(const Path& name, std::string_view where) {
+  check(!name.empty() && name.native().find('\0') == std::string::npos, "{}: '{}' is no name of a file", where,
+        name.string());
+  check(name.is_absolute() || is_inside((folder_ / name).lexically_normal()), "{}: '{}' leads out of the data set",
+        where, name.string());
+  const Path found = find_file(folder_, name, where);
+  std::error_code error;
+  check(fs::is_regular_file(found, error), "{}: '{}' is not a regular file", where, name.string());
+  if (!is_inside(found) && outside_++ == 0) first_ = fmt::format("{} ({})", name.string(), found.string());
+  return found;
+}
+
+Path DatasetFiles::picture(const Path& name, std::string_view where) {
+  const Path found = text(name, where);
+  check(is_inside(found) || begins_as_picture(found), "{}: '{}' leads out of the data set, to {}, which is no picture",
+        where, name.string(), found.string());
+  return found;
+}
+
+void DatasetFiles::report(std::vector<std::string>& notes) const {
+  if (outside_) notes.push_back(fmt::format("{} files lie outside the folder, the first is {}", outside_, first_));
 }
 
 void check_caption(std::string_view text, std::string_view where) {
@@ -52,13 +92,15 @@ std::optional<std::vector<Caption>> replace_missing_caption(MissingCaption rule,
 Dataset open_dataset(const DataConfig& config) {
   std::error_code error;
   const Path path = fs::canonical(config.folder, error);
-  check(!error, "{}: {}; name a folder of pictures or a .jsonl file", config.folder, error.message());
+  check(!error, "{}: {}; name a folder of pictures, or a .jsonl or .csv file", config.folder, error.message());
+  const bool folder = fs::is_directory(path);
   Dataset dataset;
-  if (fs::is_directory(path))
-    dataset = fs::exists(path / "metadata.jsonl") ? read_jsonl_dataset(path / "metadata.jsonl", config)
-                                                  : read_folder_dataset(path, config);
+  if (const Path list = folder ? path / "metadata.jsonl" : path; folder ? fs::exists(list) : list.extension() != ".csv")
+    dataset = read_jsonl_dataset(list, config);
+  else if (const Path table = folder ? path / "metadata.csv" : path; fs::exists(table))
+    dataset = read_csv_dataset(table, config);
   else
-    dataset = read_jsonl_dataset(path, config);
+    dataset = read_folder_dataset(path, config);
   double sum = 0;
   for (const DataItem& item : dataset.items) sum += item.weight;
   check(!dataset.items.empty(), "{}: no pictures in it", config.folder);

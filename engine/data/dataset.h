@@ -31,15 +31,18 @@ struct Dataset {
 
 // `config.folder` is one of
 //   a .jsonl file, or a folder with metadata.jsonl: one JSON object a line,
-//       file_name | image_path   the picture, relative to the file's folder
+//       file_name | image_path   the picture, relative to the file's folder, or absolute
 //       caption | text           its caption
 //       captions                 instead: list of {"text" | "tags", "weight"}
 //       weight                   of the picture, default 1
 //     other keys are kept out of the way and named in `notes`;
+//   a .csv file, or a folder with metadata.csv, whose first line names the columns: file_name | image_path,
+//     caption | text, weight;
 //   a folder of pictures at any depth, in the order of their paths, each with its caption in a text file of the same
-//     name (`config.caption_extension`), whose lines are joined.
-// Pictures must lie inside the folder, symbolic links resolved. Throws InputError that lists what is wrong, with file
-// and line, and never leaves a picture out without a note.
+//     name (`config.caption_extension`, in small letters or capitals), whose lines are joined.
+// Links are followed, to folders as well, each of which is read once; what lies outside is named in `notes`. Hidden
+// files, and what file servers put beside pictures (@eaDir), are left out. Throws InputError that lists what is wrong,
+// with file and line, and never leaves a picture out without a note.
 Dataset open_dataset(const DataConfig& config);
 // Names what a data set says of its pictures, in their order: captions and weights.
 std::string hash_captions(const Dataset& dataset);

@@ -3,6 +3,8 @@
 #include <set>
 
 #include "engine/data/dataset_source.h"
+#include "engine/data/unicode.h"
+#include "engine/io/utf8.h"
 
 namespace baton {
 namespace {
@@ -35,24 +37,69 @@ std::string join_lines(const std::string& text) {
   return joined;
 }
 
-// Names below `folder` relative to it, in the order of their bytes, so that every machine numbers pictures alike.
-std::vector<Path> list_files(const Path& folder) {
-  std::vector<Path> files;
-  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator(); ++entry) {
-    if (entry->path().filename().native().starts_with('.')) {
-      if (entry->is_directory()) entry.disable_recursion_pending();
-    } else if (!entry->is_directory()) {
-      files.push_back(entry->path().lexically_relative(folder));
+// What systems and file servers keep beside pictures: hidden files, macOS' other halves of files ("._a.png") and what
+// it puts into archives, thumbnails and bins.
+bool is_of_the_system(const std::string& name) {
+  static const std::set<std::string> known{"@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", "lost+found"};
+  return name.starts_with('.') || known.contains(name);
+}
+
+struct Listing {
+  std::vector<Path> files;                 // relative to the folder, in the order of their bytes on every machine
+  std::vector<Path> of_the_system, twice;  // left out: these, and folders that a link leads to once more
+};
+
+// Follows links to folders, behind all others, and reads no folder twice: a link may lead back up.
+Listing list_files(const Path& folder) {
+  Listing listing;
+  std::set<Path> read;
+  std::vector<Path> folders{Path()}, links;
+  while (!folders.empty()) {
+    const Path here = folders.back();
+    folders.pop_back();
+    std::error_code error;
+    if (!read.insert(fs::canonical(folder / here, error)).second) {
+      listing.twice.push_back(here);
+    } else {
+      fs::directory_iterator entries(folder / here, error);
+      check(!error, "{}: {}", (folder / here).string(), error.message());
+      for (const auto& entry : entries) {
+        const Path name = here / entry.path().filename();
+        if (is_of_the_system(name.filename().string()))
+          listing.of_the_system.push_back(name);
+        else if (!entry.is_directory(error))
+          listing.files.push_back(name);
+        else
+          (entry.is_symlink() ? links : folders).push_back(name);
+      }
+    }
+    if (folders.empty() && !links.empty()) {
+      const auto first = std::ranges::min_element(links);
+      folders.push_back(*first);
+      links.erase(first);
     }
   }
-  std::ranges::sort(files, {}, [](const Path& path) { return path.native(); });
-  return files;
+  for (auto* names : {&listing.files, &listing.of_the_system, &listing.twice})
+    std::ranges::sort(*names, {}, [](const Path& path) { return path.native(); });
+  return listing;
+}
+
+void note_left_out(Dataset& dataset, const std::vector<Path>& names, const char* what) {
+  if (!names.empty())
+    dataset.notes.push_back(fmt::format("{} {} left out, the first is {}", names.size(), what, names[0].string()));
+}
+
+// A name under which a caption is found: whatever the case of its extension, and however its accents are written.
+std::string caption_key(const Path& name) {
+  const std::string key = Path(name).replace_extension(lower(name.extension().string())).native();
+  return is_utf8(key) ? to_nfc(key) : key;
 }
 
 // A caption file under an extension that is not the configured one: easy to overlook, so it is an error.
-void refuse_other_extension(const std::set<Path>& files, const Path& name, const std::string& extension) {
+void refuse_other_extension(const std::map<std::string, Path>& captions, const Path& name,
+                            const std::string& extension) {
   for (const char* other : {".txt", ".caption", ".cap", ".text"})
-    check(other == extension || !files.contains(Path(name).replace_extension(other)),
+    check(other == lower(extension) || !captions.contains(caption_key(Path(name).replace_extension(other))),
           "{}: no caption file {}, but there is one with {}; set data.caption_extension", name.string(), extension,
           other);
 }
@@ -62,23 +109,27 @@ void refuse_other_extension(const std::set<Path>& files, const Path& name, const
 Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
   constexpr int64_t longest_caption_file = 1 << 20;
   Dataset dataset{.folder = folder};
-  const std::vector<Path> listed = list_files(folder);
-  const std::set<Path> files(listed.begin(), listed.end());
+  const auto [listed, of_the_system, twice] = list_files(folder);
+  DatasetFiles files(folder);
+  std::map<std::string, Path> captions;  // by caption_key(); a name that is its own key comes before others
+  for (const Path& name : listed)
+    if (const std::string key = caption_key(name); name.native() == key || !captions.contains(key))
+      captions[key] = name;
   std::map<std::string, int64_t> ignored;
   std::set<Path> used;
   Problems problems;
   int64_t skipped = 0;
 
   auto read_item = [&](const Path& name) {
-    DataItem item{.picture = resolve_inside(folder, name, name.string()), .where = name.string()};
-    const Path caption_name = Path(name).replace_extension(config.caption_extension);
-    if (files.contains(caption_name)) {
-      used.insert(caption_name);
-      const Path caption_file = resolve_inside(folder, caption_name, name.string());
+    DataItem item{.picture = files.picture(name, name.string()), .where = name.string()};
+    const auto found = captions.find(caption_key(Path(name).replace_extension(config.caption_extension)));
+    if (found != captions.end()) {
+      used.insert(found->second);
+      const Path caption_file = files.text(found->second, name.string());
       item.captions.push_back({.text = join_lines(read_file(caption_file, longest_caption_file))});
-      check_caption(item.captions[0].text, caption_name.string());
+      check_caption(item.captions[0].text, found->second.string());
     } else {
-      refuse_other_extension(files, name, config.caption_extension);
+      refuse_other_extension(captions, name, config.caption_extension);
       auto replaced = replace_missing_caption(config.missing_caption, item.where, skipped);
       if (!replaced) return;
       item.captions = std::move(*replaced);
@@ -89,6 +140,9 @@ Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
   for (const Path& name : listed)
     if (is_picture(name)) problems.gather([&] { read_item(name); });
   problems.throw_if_any(folder);
+  files.report(dataset.notes);
+  note_left_out(dataset, of_the_system, "files or folders of the system");
+  note_left_out(dataset, twice, "links to folders that are read under another name");
   if (skipped) dataset.notes.push_back(fmt::format("{} pictures left out: no caption (data.missing_caption)", skipped));
   for (const Path& name : listed)
     if (!is_picture(name) && !used.contains(name)) ++ignored[lower(name.extension().string())];

@@ -1,63 +1,14 @@
-#include <cmath>
-#include <map>
-#include <set>
+#include <nlohmann/json.hpp>
 
-#include "engine/data/dataset_source.h"
-#include "engine/io/json.h"
+#include "engine/data/dataset_rows.h"
 
 namespace baton {
 namespace {
 
-const std::set<std::string> known_keys{"file_name", "image_path", "caption", "text", "captions", "weight"};
-
-double read_weight(JsonReader& object) {
-  const double weight = object.optional("weight", 1.0);
-  check(std::isfinite(weight) && weight >= 0, "{}: {}, expected a number from 0", object.where("weight"), weight);
-  return weight;
-}
-
-Caption read_alternative(JsonReader object) {
-  Caption caption;
-  check(object.has("text") != object.has("tags"), "{}: expected either text or tags", object.where("text"));
-  if (object.has("text")) {
-    caption.text = object.required<std::string>("text");
-    check_caption(caption.text, object.where("text"));
-  } else {
-    constexpr size_t most = 1024;
-    caption.tags = object.required<std::vector<std::string>>("tags");
-    check(!caption.tags.empty() && caption.tags.size() <= most, "{}: {} tags, expected 1 to {}", object.where("tags"),
-          caption.tags.size(), most);
-    for (const std::string& tag : caption.tags) check_caption(tag, object.where("tags"));
-  }
-  caption.weight = read_weight(object);
-  object.finish();
-  return caption;
-}
-
-// The one of two names under which a text stands; empty when under neither.
-std::optional<std::string> read_either(JsonReader& object, const char* name, const char* other) {
-  const bool first = object.has(name), second = object.has(other);
-  check(!first || !second, "{}: stands beside {}; which of them counts?", object.where(name), other);
-  if (!first && !second) return std::nullopt;
-  return object.required<std::string>(first ? name : other);
-}
-
-std::vector<Caption> read_captions(JsonReader& object) {
-  std::vector<Caption> captions;
-  const std::optional<std::string> single = read_either(object, "caption", "text");
-  if (!object.has("captions")) {
-    if (single) check_caption(*single, object.where("caption"));
-    if (single) captions.push_back({.text = *single});
-    return captions;
-  }
-  double sum = 0;
-  for (JsonReader& alternative : object.objects("captions")) {
-    captions.push_back(read_alternative(alternative));
-    sum += captions.back().weight;
-  }
-  check(captions.empty() || (sum > 0 && std::isfinite(sum)), "{}: the weights add up to {}, expected a positive number",
-        object.where("captions"), sum);
-  return captions;
+// One line. Exporters write NaN for what is missing.
+JsonReader read_line(std::string_view line, const std::string& where) {
+  if (line.find("NaN") == line.npos && line.find("Infinity") == line.npos) return JsonReader::text(line, where);
+  return JsonReader::text(nulls_for_infinities(line), where);
 }
 
 }  // namespace
@@ -65,42 +16,16 @@ std::vector<Caption> read_captions(JsonReader& object) {
 Dataset read_jsonl_dataset(const Path& file, const DataConfig& config) {
   constexpr int64_t limit = int64_t{1} << 30;
   const std::string text = read_file(file, limit);
-  Dataset dataset{.folder = file.parent_path()};
-  Problems problems;
-  std::map<std::string, int64_t> unused_keys;
-  int64_t skipped = 0, line_number = 0;
-
-  auto read_line = [&](std::string_view line, const std::string& where) {
-    JsonReader object = JsonReader::text(line, where);
-    const std::optional<std::string> name = read_either(object, "file_name", "image_path");
-    check(name.has_value(), "{}: neither file_name nor image_path", where);
-    DataItem item{
-        .picture = resolve_inside(dataset.folder, *name, where), .weight = read_weight(object), .where = where};
-    item.captions = read_captions(object);
-    for (const std::string& key : object.keys())
-      if (!known_keys.contains(key)) ++unused_keys[key];
-    if (item.captions.empty()) {
-      auto replaced = replace_missing_caption(config.missing_caption, where, skipped);
-      if (!replaced) return;
-      item.captions = std::move(*replaced);
-    }
-    dataset.items.push_back(std::move(item));
-  };
-
-  std::string_view rest = text;
-  while (!rest.empty()) {
+  DatasetRows rows(file, config);
+  int64_t line_number = 0;
+  for (std::string_view rest = text; !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
-    ++line_number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    problems.gather([&] { read_line(line, fmt::format("{}:{}", file.filename().string(), line_number)); });
+    const std::string where = fmt::format("{}:{}", file.filename().string(), ++line_number);
+    if (line.find_first_not_of(" \t\r") != line.npos) rows.add(where, [&] { return read_line(line, where); });
   }
-  problems.throw_if_any(file);
-  if (skipped) dataset.notes.push_back(fmt::format("{} pictures left out: no caption (data.missing_caption)", skipped));
-  for (const auto& [key, count] : unused_keys)
-    dataset.notes.push_back(fmt::format("key '{}' on {} lines: not used", key, count));
-  return dataset;
+  return rows.finish();
 }
 
 }  // namespace baton

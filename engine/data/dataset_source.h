@@ -30,9 +30,24 @@ class Problems {
   int64_t count_ = 0;
 };
 
-// The file `name` in `folder` (canonical); refuses absolute names, what ".." or a link leads out to, and what is no
-// regular file.
-Path resolve_inside(const Path& folder, const Path& name, std::string_view where);
+// Finds the files of a data set, through links and absolute names too. What lies outside the folder is counted, and as
+// a picture it must begin as one: a list from a stranger cannot have anything else read.
+class DatasetFiles {
+ public:
+  explicit DatasetFiles(const Path& folder) : folder_(folder) {}  // canonical
+
+  // Throw InputError for what is no regular file, and for ".." that leads out.
+  Path picture(const Path& name, std::string_view where);
+  Path text(const Path& name, std::string_view where);
+  void report(std::vector<std::string>& notes) const;
+
+ private:
+  bool is_inside(const Path& path) const;
+
+  Path folder_;
+  int64_t outside_ = 0;
+  std::string first_;  // of those
+};
 
 // Throws InputError when `text` is not UTF-8 or longer than any caption.
 void check_caption(std::string_view text, std::string_view where);
@@ -43,6 +58,7 @@ std::optional<std::vector<Caption>> replace_missing_caption(MissingCaption rule,
                                                             int64_t& skipped);
 
 Dataset read_jsonl_dataset(const Path& file, const DataConfig& config);
+Dataset read_csv_dataset(const Path& file, const DataConfig& config);
 Dataset read_folder_dataset(const Path& folder, const DataConfig& config);
 
 }  // namespace baton

@@ -65,6 +65,25 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
   return checks;
 }
 
+void drop_unreadable(Dataset& dataset, const DataConfig& config) {
+  constexpr size_t shown = 10;
+  const std::vector<PictureCheck> checks = check_pictures(dataset, config);
+  std::vector<DataItem> readable;
+  std::vector<std::string> errors;
+  for (size_t i = 0; i < checks.size(); ++i) {
+    if (checks[i].error.empty())
+      readable.push_back(std::move(dataset.items[i]));
+    else
+      errors.push_back(fmt::format("left out: {}: {}", dataset.items[i].where, checks[i].error));
+  }
+  check(!readable.empty(), "{}: none of {} pictures can be read, the first: {}", dataset.folder.string(), checks.size(),
+        errors.front());
+  dataset.items = std::move(readable);
+  for (const std::string& error : std::span(errors).first(std::min(shown, errors.size())))
+    dataset.notes.push_back(error);
+  if (errors.size() > shown) dataset.notes.push_back(fmt::format("left out: {} more", errors.size() - shown));
+}
+
 Pictures::Pictures(const Dataset& dataset, const DataConfig& config) : dataset_(dataset), config_(config) {
   const int64_t each = config.size * config.size * 3;
   if (count() * each <= config.memory_mb << 20) pixels_.resize(count() * each);

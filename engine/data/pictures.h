@@ -23,6 +23,9 @@ struct PictureCheck {
 using UsePixels = std::function<void(int64_t item, std::span<const uint8_t> pixels)>;
 std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfig& config, const UsePixels& use = {});
 
+// Leaves out the pictures that cannot be decoded, and notes each, or the first ten. Decodes everything.
+void drop_unreadable(Dataset& dataset, const DataConfig& config);
+
 // The pictures of a data set, each `size` x `size`: resized to cover the square (averaging down, Lanczos up) and cut at
 // the centre. They are decoded once and kept as 8-bit values if that takes at most config.memory_mb, else decoded again
 // whenever they are asked for; the values are the same. The data set must outlive it.

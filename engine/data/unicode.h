@@ -12,6 +12,7 @@ bool is_letter(char32_t code_point);  // \p{L}
 bool is_number(char32_t code_point);  // \p{N}
 
 std::string to_nfc(std::string_view text);
+std::string to_nfd(std::string_view text);
 std::string to_nfkc(std::string_view text);
 std::string to_lower(std::string_view text);  // code point by code point
 

@@ -8,7 +8,10 @@ namespace baton {
 namespace {
 
 constexpr std::string_view png_signature("\x89PNG\r\n\x1a\n", 8);
+constexpr std::string_view jpeg_signature = "\xff\xd8\xff", bmp_signature = "BM";
 constexpr std::string_view exif_prefix("Exif\0\0", 6);
+
+bool is_webp(std::string_view file) { return file.starts_with("RIFF") && file.substr(8, 4) == "WEBP"; }
 
 // EXIF is a TIFF file in small: byte order, 42, and the offset of a table of 12-byte entries {tag, type, count, value}.
 int exif_orientation(std::string_view exif) {
@@ -140,15 +143,20 @@ uint32_t read_little(std::string_view bytes, size_t at, size_t size) {
   return value;
 }
 
+bool is_picture_start(std::string_view start) {
+  return start.starts_with(png_signature) || start.starts_with(jpeg_signature) || start.starts_with(bmp_signature) ||
+         (start.size() >= 12 && is_webp(start));
+}
+
 ImageHeader read_image_header(std::string_view file, std::string_view where) {
   ImageHeader header;
   if (file.starts_with(png_signature))
     header = read_png(file, where);
-  else if (file.starts_with("\xff\xd8\xff"))
+  else if (file.starts_with(jpeg_signature))
     header = read_jpeg(file, where);
-  else if (file.size() >= 12 && file.starts_with("RIFF") && file.substr(8, 4) == "WEBP")
+  else if (file.size() >= 12 && is_webp(file))
     header = read_webp(file, where);
-  else if (file.starts_with("BM"))
+  else if (file.starts_with(bmp_signature))
     header = read_bmp(file, where);
   else
     fail("{}: not a picture that can be read; PNG, JPEG, WebP and BMP can", where);

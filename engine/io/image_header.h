@@ -18,6 +18,9 @@ struct ImageHeader {
 // start with `where`.
 ImageHeader read_image_header(std::string_view file, std::string_view where);
 
+// Whether a file that starts with these bytes (16 or more) is of one of these kinds.
+bool is_picture_start(std::string_view start);
+
 // The number at `at` of 1 to 4 bytes, big-endian or little-endian; 0 where the bytes end before.
 uint32_t read_big(std::string_view bytes, size_t at, size_t size);
 uint32_t read_little(std::string_view bytes, size_t at, size_t size);

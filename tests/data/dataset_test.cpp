@@ -88,6 +88,91 @@ TEST(JsonlDataset, StaysInsideItsFolder) {
   EXPECT_THAT(error, HasSubstr("metadata.jsonl:2: 'b/passwd' leads out"));
 }
 
+constexpr std::string_view png_start("\x89PNG\r\n\x1a\n and more", 17);
+
+// kohya's musubi-tuner documents absolute paths for its lists; pictures elsewhere must begin as pictures do.
+TEST(JsonlDataset, ReadsAbsolutePathsOfPictures) {
+  TestFolder folder;
+  folder.write("set/a.png", "x");
+  folder.write("elsewhere/b.png", png_start);
+  folder.write(
+      "set/metadata.jsonl",
+      fmt::format("{{\"image_path\": \"{}\", \"caption\": \"a\"}}\n{{\"image_path\": \"{}\", \"caption\": \"b\"}}",
+                  (folder / "set/a.png").string(), (folder / "elsewhere/b.png").string()));
+  DataConfig config = folder.config();
+  config.folder += "/set";
+  const Dataset set = open_dataset(config);
+  ASSERT_EQ(set.items.size(), 2);
+  EXPECT_EQ(set.items[0].picture, folder / "set/a.png");
+  EXPECT_EQ(set.items[1].picture, folder / "elsewhere/b.png");
+  EXPECT_THAT(set.notes, ElementsAre(HasSubstr("1 files lie outside the folder, the first is ")));
+}
+
+// Python's json writes these; they are no JSON.
+TEST(JsonlDataset, ReadsNumbersThatAreNotFinite) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("metadata.jsonl",
+               "{\"file_name\": \"a.png\", \"text\": \"a \\\"NaN\", \"score\": NaN, \"b\": [-Infinity, Infinity]}");
+  const Dataset set = open_dataset(folder.config());
+  ASSERT_EQ(set.items.size(), 1);
+  EXPECT_EQ(set.items[0].captions[0].text, "a \"NaN");
+  EXPECT_THAT(error_of_line("{\"file_name\": NaN, \"text\": \"t\"}"), HasSubstr("neither file_name"));
+}
+
+TEST(JsonlDataset, FindsNamesWhoseAccentsAreWrittenOtherwise) {
+  TestFolder folder;
+  folder.write("caf\u00e9.png", "x");   // composed
+  folder.write("u\u0308ber.png", "x");  // taken apart, as macOS does
+  folder.write(
+      "metadata.jsonl",
+      "{\"file_name\": \"cafe\u0301.png\", \"text\": \"t\"}\n{\"file_name\": \"\u00fcber.png\", \"text\": \"t\"}");
+  EXPECT_EQ(open_dataset(folder.config()).items.size(), 2);
+}
+
+TEST(CsvDataset, ReadsWhatSpreadsheetsWrite) {
+  TestFolder folder;
+  for (const char* name : {"a.png", "b.png", "c d.png", "e.png"}) folder.write(name, "x");
+  folder.write(
+      "metadata.csv",
+      "\xef\xbb\xbf"
+      "file_name,text,weight,group\r\na.png,plain,,7\r\n\r\nb.png,\"commas, \"\"quotes\"\"\r\nand lines\",0.5,\r\n"
+      "\"c d.png\",\"\",2,\ne.png, é ,1,x");
+  DataConfig config = folder.config();
+  EXPECT_THAT(error_of([&] { open_dataset(config); }), HasSubstr("metadata.csv:6: no caption"));
+  config.missing_caption = MissingCaption::empty;
+  const Dataset set = open_dataset(config);
+  ASSERT_EQ(set.items.size(), 4);
+  EXPECT_EQ(set.items[0].captions[0].text, "plain");
+  EXPECT_EQ(set.items[0].weight, 1);
+  EXPECT_EQ(set.items[1].captions[0].text, "commas, \"quotes\"\r\nand lines");
+  EXPECT_EQ(set.items[1].weight, 0.5);
+  EXPECT_EQ(set.items[1].where, "metadata.csv:4");
+  EXPECT_EQ(set.items[2].captions[0].text, "");
+  EXPECT_EQ(set.items[3].captions[0].text, " é ");
+  EXPECT_THAT(set.notes, ElementsAre("key 'group' on 2 lines: not used"));
+}
+
+TEST(CsvDataset, SaysWhatIsWrong) {
+  const auto wrong = [](const std::string& text) {
+    TestFolder folder;
+    folder.write("a.png", "x");
+    folder.write("mine.csv", text);
+    DataConfig config = folder.config();
+    config.folder += "/mine.csv";
+    return error_of([&] { open_dataset(config); });
+  };
+  EXPECT_EQ(wrong("file_name,text\na.png,t\n"), "no error");
+  EXPECT_THAT(wrong(""), HasSubstr("no column file_name"));
+  EXPECT_THAT(wrong("file_name;text\na.png;t\n"), HasSubstr("values are parted by commas"));
+  EXPECT_THAT(wrong("file_name,text\na.png\n"), HasSubstr("mine.csv:2: 1 values under 2 names"));
+  EXPECT_THAT(wrong("file_name,text\na.png,\"t\n\n"), HasSubstr("line 2: a quote that is never closed"));
+  EXPECT_THAT(wrong("file_name,text\n\nb.png,t\n"), HasSubstr("mine.csv:3: "));
+  EXPECT_THAT(wrong("file_name,text,weight\na.png,t,heavy\n"), HasSubstr("weight: expected a number"));
+  EXPECT_THAT(wrong("file_name,text\na.png,\xe9\n"), HasSubstr("not UTF-8 text"));
+  EXPECT_THAT(wrong("file_name,text\n../a.png,t\n"), HasSubstr("leads out"));
+}
+
 TEST(JsonlDataset, ListsAtMostTenProblems) {
   TestFolder folder;
   std::string lines;
@@ -122,7 +207,62 @@ TEST(FolderDataset, PairsPicturesWithTexts) {
   EXPECT_EQ(set.items[0].picture, folder / "a/c.jpeg");
   EXPECT_EQ(set.items[1].captions[0].text, "two lines");
   EXPECT_THAT(set.notes,
-              ElementsAre("1 files '*.md' left out: no pictures", "1 files '*.txt' left out: no picture of that name"));
+              ElementsAre("1 files or folders of the system left out, the first is .hidden",
+                          "1 files '*.md' left out: no pictures", "1 files '*.txt' left out: no picture of that name"));
+}
+
+// People choose pictures from an archive by linking them, and keep parts of a set elsewhere.
+TEST(FolderDataset, FollowsLinks) {
+  TestFolder folder;
+  folder.write("archive/0a1b", png_start);
+  folder.write("archive/0a1b.caption", "linked");
+  folder.write("more/in/b.png", png_start);
+  folder.write("more/in/b.txt", "deep");
+  folder.write("set/c.png", "x");
+  folder.write("set/c.txt", "here");
+  std::filesystem::create_symlink("../archive/0a1b", folder / "set/a.png");
+  std::filesystem::create_symlink("../archive/0a1b.caption", folder / "set/a.txt");
+  std::filesystem::create_directory_symlink("../more", folder / "set/linked");
+  std::filesystem::create_directory_symlink("../more/in", folder / "set/again");  // of what the other link has too
+  std::filesystem::create_directory_symlink("..", folder / "more/up");
+  std::filesystem::create_directory_symlink("loop", folder / "set/loop");
+  DataConfig config = folder.config();
+  config.folder += "/set";
+  config.missing_caption = MissingCaption::skip;
+  const Dataset set = open_dataset(config);
+  std::vector<std::string> where;
+  for (const DataItem& item : set.items) where.push_back(item.where);
+  EXPECT_THAT(where, ElementsAre("a.png", "again/b.png", "c.png"));
+  EXPECT_EQ(set.items[0].picture, folder / "archive/0a1b");
+  EXPECT_EQ(set.items[0].captions[0].text, "linked");
+  EXPECT_THAT(set.notes, testing::Contains(HasSubstr("4 files lie outside the folder, the first is a.png (")));
+  EXPECT_THAT(set.notes, testing::Contains(HasSubstr("links to folders that are read under another name left out")));
+}
+
+TEST(FolderDataset, CaptionsInCapitalsAndAccentsWrittenOtherwise) {
+  TestFolder folder;
+  folder.write("a.png", "x");
+  folder.write("a.TXT", "capitals");
+  folder.write("b.png", "x");
+  folder.write("b.TXT", "other");
+  folder.write("b.txt", "exact");
+  folder.write("cafe\u0301.png", "x");
+  folder.write("caf\u00e9.txt", "composed");
+  const Dataset set = open_dataset(folder.config());
+  ASSERT_EQ(set.items.size(), 3);
+  EXPECT_EQ(set.items[0].captions[0].text, "capitals");
+  EXPECT_EQ(set.items[1].captions[0].text, "exact");
+  EXPECT_EQ(set.items[2].captions[0].text, "composed");
+}
+
+TEST(FolderDataset, LeavesOutWhatServersAndSystemsKeep) {
+  TestFolder folder;
+  for (const char* name : {"a.png", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/._a.png", "._a.png", "in/.b.png"})
+    folder.write(name, "x");
+  folder.write("a.txt", "t");
+  const Dataset set = open_dataset(folder.config());
+  EXPECT_EQ(set.items.size(), 1);
+  EXPECT_THAT(set.notes, ElementsAre("4 files or folders of the system left out, the first is ._a.png"));
 }
 
 TEST(FolderDataset, FollowsTheRuleForMissingCaptions) {

@@ -56,6 +56,7 @@ TEST_F(DatasetReport, Counts) {
   EXPECT_EQ(pictures["different"], 1);  // all black
   EXPECT_EQ(pictures["smaller_than_size"], 1);
   EXPECT_EQ(pictures["cut_off_most"], 0.5);
+  EXPECT_EQ(pictures["worst_crops"], Json::array({"50.0 % of metadata.jsonl:1 (16x8)"}));
   EXPECT_EQ(pictures["sizes"][0], (Json{{"size", "32x32"}, {"pictures", 2}}));
   EXPECT_EQ(report["captions"]["alternatives"], 4);
   EXPECT_EQ(report["captions"]["longest"], "a longer é");
