@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "engine/data/dataset_rows.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

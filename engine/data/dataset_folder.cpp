@@ -4,7 +4,7 @@
 
 #include "engine/data/dataset_source.h"
 #include "engine/data/unicode.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

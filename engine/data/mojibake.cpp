@@ -8,7 +8,7 @@
 #include "engine/data/code_page.h"
 #include "engine/data/mojibake_signs.h"
 #include "engine/data/windows_1252.h"
-#include "engine/io/utf8.h"
+#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

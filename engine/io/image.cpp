@@ -5,15 +5,34 @@
 #include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <optional>
 
 #include "engine/core/error.h"
 #include "engine/io/decoding_memory.h"
 #include "engine/io/image_header.h"
+#include "engine/io/webp_animation.h"
 
 namespace baton {
 namespace {
 
 constexpr int64_t most_bytes = 512 << 20;
+
+cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where);
+
+// The canvas with this frame of an animation on it, the rest transparent.
+cv::Mat decode_frame(const WebpFrame& frame, const ImageHeader& canvas, std::string_view where) {
+  const ImageHeader header = read_image_header(frame.file, where);
+  check(frame.left + header.width <= canvas.width && frame.top + header.height <= canvas.height,
+        "{}: the WebP file is damaged: a frame beyond its canvas", where);
+  const cv::Mat part = decode_pixels(frame.file, header, where);
+  cv::Mat whole = cv::Mat::zeros(static_cast<int>(canvas.height), static_cast<int>(canvas.width), CV_8UC4);
+  cv::Mat place = whole(cv::Rect(static_cast<int>(frame.left), static_cast<int>(frame.top), part.cols, part.rows));
+  if (part.channels() == 3)
+    cv::cvtColor(part, place, cv::COLOR_BGR2BGRA);
+  else
+    part.copyTo(place);
+  return whole;
+}
 
 // BGR, BGRA or grey, of 8 or 16 bits, not turned.
 cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where) {
@@ -21,6 +40,7 @@ cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::str
   // picture when this word stands at this place: for a decoder that ends the process on bad input.
   check(file.size() < 132 || file.substr(128, 4) != "DICM",
         "{}: a DICOM file, which cannot be read; save it anew as PNG", where);
+  if (const std::optional<WebpFrame> frame = first_webp_frame(file)) return decode_frame(*frame, header, where);
   const cv::Mat buffer(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
   cv::Mat decoded;
   try {

@@ -41,7 +41,7 @@ def write_files(folder):
 
     def save(name, image, **options):
         image.save(folder / name, **options)
-        files[name] = 6 if name.endswith(".jpg") else 1
+        files[name] = 6 if name.endswith(".jpg") or "lossy" in name else 1
 
     save("rgb.png", small)
     save("grey.png", small.convert("L"))
@@ -56,6 +56,12 @@ def write_files(folder):
     save("rgb.bmp", small)
     save("lossless.webp", with_alpha(small), lossless=True, exact=True)
     save("oriented.webp", small, lossless=True, exif=oriented(8))
+    first = with_alpha(small)
+    save("animated.webp", first, save_all=True, append_images=[first.rotate(180)], duration=100, lossless=True, exact=True)
+    save("animated_lossy.webp", picture, save_all=True, append_images=[picture.rotate(180)], duration=100, quality=95)
+    part = Image.new("RGBA", (24, 16))
+    part.paste(picture.resize((8, 8)), (10, 4))
+    save("animated_part.webp", part, save_all=True, append_images=[part.rotate(180)], duration=100, lossless=True, exact=True)
     save("grey.jpg", picture.convert("L"), quality=95)
     save("progressive.jpg", picture, quality=95, subsampling=0, progressive=True)
     for value in range(1, 9):
