@@ -2,9 +2,9 @@
 
 #include "engine/autograd/tape.h"
 #include "engine/core/log.h"
+#include "engine/core/utf8.h"
 #include "engine/data/prompt.h"
 #include "engine/data/tokenizer.h"
-#include "engine/core/utf8.h"
 #include "engine/ops/view.h"
 
 namespace baton {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-// stderr as a screen whose last line may be a bar that is drawn over and over. Writing never fails: a log that cannot be
-// written (full disk, closed pipe, terminal gone) is no reason to end the work that it tells of.
+// stderr as a screen whose last line may be a bar that is drawn over and over. Writing never fails: a log that cannot
+// be written (full disk, closed pipe, terminal gone) is no reason to end the work that it tells of.
 namespace baton {
 
 void write_to_stderr(std::string_view text);

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "engine/data/dataset_rows.h"
 #include "engine/core/utf8.h"
+#include "engine/data/dataset_rows.h"
 
 namespace baton {
 namespace {

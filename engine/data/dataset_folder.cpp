@@ -2,9 +2,9 @@
 #include <map>
 #include <set>
 
+#include "engine/core/utf8.h"
 #include "engine/data/dataset_source.h"
 #include "engine/data/unicode.h"
-#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

@@ -5,10 +5,10 @@
 #include <span>
 #include <unordered_map>
 
+#include "engine/core/utf8.h"
 #include "engine/data/code_page.h"
 #include "engine/data/mojibake_signs.h"
 #include "engine/data/windows_1252.h"
-#include "engine/core/utf8.h"
 
 namespace baton {
 namespace {

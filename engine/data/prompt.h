@@ -10,8 +10,8 @@ void check_prompt(std::string_view text, std::string_view where);
 
 // The text as diffusers' WanPipeline cleans it before the tokenizer sees it, with ftfy installed: character references
 // of HTML replaced, a wrong encoding undone ("schÃ¶n"), Latin ligatures split, full-width and half-width forms made
-// normal (，becomes a comma), quotes straightened, line breaks unified, terminal escapes and control characters dropped,
-// NFC; then references once more (twice), and white space collapsed.
+// normal (，becomes a comma), quotes straightened, line breaks unified, terminal escapes and control characters
+// dropped, NFC; then references once more (twice), and white space collapsed.
 std::string clean_prompt(std::string_view text);
 
 // The first piece that other programs would not take as words, such as "(red apple:1.3)", "{red|green}" or

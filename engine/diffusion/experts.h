@@ -20,10 +20,10 @@ struct NoiseRange {
   double low, high;  // low <= t < high
 };
 
-// N experts, noisiest first, and N - 1 boundaries 1 >= b1 >= b2 >= … >= 0. Expert 0 owns t >= b1, expert i owns b(i+1) <= t
-// < b(i), the last one t < b(N-1): a value on a boundary goes to the noisier expert. Both sides of the comparison are
-// timesteps in f32, because that is what diffusers compares: a t that differs from a boundary only beyond f32 lies on
-// it. Equal boundaries, and those at the ends, leave an expert out, as people do to see one alone.
+// N experts, noisiest first, and N - 1 boundaries 1 >= b1 >= b2 >= … >= 0. Expert 0 owns t >= b1, expert i owns b(i+1)
+// <= t < b(i), the last one t < b(N-1): a value on a boundary goes to the noisier expert. Both sides of the comparison
+// are timesteps in f32, because that is what diffusers compares: a t that differs from a boundary only beyond f32 lies
+// on it. Equal boundaries, and those at the ends, leave an expert out, as people do to see one alone.
 class ExpertRanges {
  public:
   ExpertRanges() = default;  // one expert for every t

@@ -19,10 +19,11 @@ struct Image {
 using Color = std::array<uint8_t, 3>;
 constexpr Color white{255, 255, 255};
 
-// Decodes PNG, JPEG, WebP or BMP (of an animation the first frame): turned upright by its EXIF orientation, transparency
-// composited over `background`, grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it is too large (512 MB; 1 GiB to decode, 153
-// megapixels of most kinds; refused before decoding), damaged, cut short or no picture. All threads together decode no
-// more than 1 GiB at one time. Colour profiles are not applied: values are taken as sRGB.
+// Decodes PNG, JPEG, WebP or BMP (of an animation the first frame): turned upright by its EXIF orientation,
+// transparency composited over `background`, grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it
+// is too large (512 MB; 1 GiB to decode, 153 megapixels of most kinds; refused before decoding), damaged, cut short or
+// no picture. All threads together decode no more than 1 GiB at one time. Colour profiles are not applied: values are
+// taken as sRGB.
 Image read_image(const Path& path, const Color& background = white);
 // The same from memory; messages start with `where`.
 Image decode_image(std::string_view file, std::string_view where, const Color& background = white);

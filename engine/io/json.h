@@ -15,8 +15,8 @@ namespace baton {
 
 using Json = nlohmann::json;
 
-// Strict: one value, UTF-8, no NUL, no comments, no duplicate keys, nesting to 64 levels, and no more memory for the tree
-// than the text has bytes and 56 MiB. InputError messages start with `where`.
+// Strict: one value, UTF-8, no NUL, no comments, no duplicate keys, nesting to 64 levels, and no more memory for the
+// tree than the text has bytes and 56 MiB. InputError messages start with `where`.
 Json parse_json(std::string_view text, std::string_view where);
 // "parse error at line 1, …" of the library's "[json.exception.parse_error.101] parse error at line 1, …".
 std::string_view json_reason(std::string_view message);

@@ -32,8 +32,9 @@ Path parent_of(const Path& path);
 Path resolve(const Path& target);
 // ".NAME.partial" beside the target; of a name too long for that, its beginning and a hash.
 Path partial_name(const Path& target);
-// Makes the empty file `partial`, locked against other processes and threads as far as the file system can. What stands there under this name, left
-// by a killed writer or put there by somebody, is removed and harms nobody; Busy if a writer holds it.
+// Makes the empty file `partial`, locked against other processes and threads as far as the file system can. What stands
+// there under this name, left by a killed writer or put there by somebody, is removed and harms nobody; Busy if a
+// writer holds it.
 int create_file(const Path& target, const Path& partial);
 // The same for a folder, which may be there and keeps what is in it.
 int open_folder(const Path& target, const Path& partial);

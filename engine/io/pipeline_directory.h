@@ -50,9 +50,9 @@ class PipelineDirectory {
   std::unique_ptr<WanVae> load_vae(DType compute) const;
 
   int64_t expert_bytes(int expert) const;  // of the weights on disk
-  // Names what decides the pictures: the xxh3-128 of lines "transformer/config.json HASH", in the order of the names, of
-  // model_index.json and of every .json, .model and .safetensors file of the parts (and merges.txt), read whole.
-  // The same behind links, and with or without a manifest. Reads all weights: call it when they have been read anyway.
+  // Names what decides the pictures: the xxh3-128 of lines "transformer/config.json HASH", in the order of the names,
+  // of model_index.json and of every .json, .model and .safetensors file of the parts (and merges.txt), read whole. The
+  // same behind links, and with or without a manifest. Reads all weights: call it when they have been read anyway.
   std::string hash() const;
 
  private:

@@ -42,8 +42,8 @@ void check_texts(const std::string& where, const PngTexts& texts) {
         std::all_of(keyword.begin(), keyword.end(), [](unsigned char c) { return c >= ' ' && c <= '~'; });
     check(printable && !keyword.empty() && keyword.size() <= 79, "{}: '{}' cannot be a keyword in a PNG", where,
           keyword);
-    check(is_utf8(text) && text.find('\0') == text.npos, "{}: the text '{}' is not UTF-8 or has a NUL byte",
-          where, keyword);
+    check(is_utf8(text) && text.find('\0') == text.npos, "{}: the text '{}' is not UTF-8 or has a NUL byte", where,
+          keyword);
   }
 }
 

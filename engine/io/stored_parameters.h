@@ -12,8 +12,8 @@ class StoredParameters : public ParameterSource {
   explicit StoredParameters(TensorStore& store, bool trainable = false) : store_(store), trainable_(trainable) {}
   Tensor provide(const std::string& name, const Shape& shape, Init init) override;
   bool trainable() const override { return trainable_; }
-  // Warns of tensors that the model did not ask for, as diffusers and transformers do: a counter of an average, the other
-  // half of a full T5. Refuses those that say that the weights mean something else.
+  // Warns of tensors that the model did not ask for, as diffusers and transformers do: a counter of an average, the
+  // other half of a full T5. Refuses those that say that the weights mean something else.
   void finish() const;
 
  private:

@@ -2,8 +2,8 @@
 
 #include "engine/io/file.h"
 
-// Whether something can be written at the end is to be said before the work. InputError where it cannot: no such folder,
-// no permission, something else of that name, a name that is too long, links that lead in a circle.
+// Whether something can be written at the end is to be said before the work. InputError where it cannot: no such
+// folder, no permission, something else of that name, a name that is too long, links that lead in a circle.
 namespace baton {
 
 // For write_file().
