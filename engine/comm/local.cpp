@@ -12,7 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
 #include "engine/core/require.h"
-#include "kernels/machine.h"
+#include "engine/core/thread_budget.h"
 
 namespace baton {
 namespace local {

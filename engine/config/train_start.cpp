@@ -6,7 +6,6 @@
 #include "engine/core/error.h"
 #include "engine/io/model_config.h"
 #include "engine/io/pipeline_directory.h"
-#include "engine/io/sampler_config.h"
 
 namespace baton {
 namespace {
@@ -23,7 +22,7 @@ TrainConfig as_in(const PipelineDirectory& start) {
   c.data.size = defaults.width.value_or(c.data.size);
   c.experts.count = start.experts();
   c.experts.boundaries = start.ranges().boundaries();
-  c.t.shift = c.sampling.shift = defaults.shift.value_or(read_sampler_config(start.scheduler_file()).flow_shift);
+  c.t.shift = c.sampling.shift = defaults.shift.value_or(start.sampler_config().flow_shift);
   c.sampling.steps = defaults.steps.value_or(c.sampling.steps);
   if (!defaults.guidance.empty()) c.sampling.guidance = defaults.guidance[0];
   return c;

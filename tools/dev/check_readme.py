@@ -22,9 +22,9 @@ LEFT_OUT = [  # the beginning of a command, as a regular expression; why it is n
     (r"tools/quickstart$", "builds; .ci/run begins with it"),
     (r"tools/test$", "is what runs this"),
     (r"build/release/tests/|tools/fuzz", "another part of tools/test"),
-    (r"tools/golden/", "compares with PyTorch and diffusers, which are not Debian packages"),
-    (r"tools/bench/(\w*against\w*|ranks|memory)\.py", "measures for minutes, most of them beside PyTorch"),
-    (r"tools/eval/retrieval\.py|.*--data data/emoji", "wants data/emoji, and minutes"),
+    (r"tools/python tools/golden/", "compares with PyTorch and diffusers, which are not Debian packages"),
+    (r"(tools/python )?tools/bench/(\w*against\w*|ranks|memory)\.py", "measures for minutes, most of them beside PyTorch"),
+    (r"tools/datasets/emoji|tools/python tools/eval/retrieval\.py|.*data/emoji", "wants a font package, data/emoji, and minutes"),
     (r".*baton train .*configs/train/", "trains for hours"),
 ]
 
