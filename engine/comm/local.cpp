@@ -50,7 +50,7 @@ class LocalGroup : public Group {
 struct LocalGroup::Meeting {
   struct Round {
     Calls calls;
-    int arrived = 0, finished = 0, left = 0;  // ranks
+    int arrived = 0, working = 0, finished = 0, left = 0;  // ranks
   };
   std::vector<int> members;  // ranks of the world
   std::map<int64_t, Round> rounds;
@@ -110,14 +110,25 @@ void LocalGroup::finish(int64_t number) {
   std::unique_lock lock(world_->mutex());
   Meeting::Round& round = meeting_->round(number);
   const std::string what(name_of(round.calls[rank()].kind));
-  wait(lock, what, [&] { return round.arrived == size(); });
-  lock.unlock();
+  // Also where all give up, nobody may let go of its buffers while another rank is at them.
+  const auto wait_for_all = [&](const int& ranks) {
+    try {
+      wait(lock, what, [&] { return ranks == size(); });
+    } catch (const RunError&) {
+      world_->wait_anyway(lock, [&] { return round.working == 0; });
+      throw;
+    }
+  };
+  wait_for_all(round.arrived);
   check_agreement(round.calls);
+  ++round.working;
+  lock.unlock();
   do_my_part(round.calls);
   lock.lock();
+  --round.working;
   ++round.finished;
   world_->notify();
-  wait(lock, what, [&] { return round.finished == size(); });
+  wait_for_all(round.finished);
   if (++round.left == size()) meeting_->rounds.erase(number);
 }
 

@@ -26,6 +26,8 @@ class World {
   }
   // Waits as `rank` until done(). Throws RunError once somebody has given up.
   void wait(std::unique_lock<std::mutex>& lock, int rank, const std::string& what, const std::function<bool()>& done);
+  // Waits for something near that comes about even if somebody has given up.
+  void wait_anyway(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done) { changed_.wait(lock, done); }
   // Makes every wait throw RunError(reason). The first reason stays.
   void give_up(const std::string& reason);
 

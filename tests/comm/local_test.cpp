@@ -48,6 +48,23 @@ TEST(RunRanks, TheOthersAreToldWhoStopped) {
   EXPECT_EQ(told, "rank 1 in step 7 stopped: bad picture");
 }
 
+TEST(RunRanks, AnErrorLeavesTheBuffersOfACollectiveUnderWay) {
+  constexpr int64_t large = int64_t{1} << 25;  // so that rank 1 copies for longer than rank 2 sleeps
+  const auto run = [] {
+    run_ranks(3, {}, [](Group& world) {
+      std::vector<float> x(world.rank() < 2 ? large : 1);
+      const auto pair = world.split(world.rank() / 2, "pair");
+      world.barrier();
+      if (world.rank() == 2) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        fail_run("disk full");
+      }
+      pair->broadcast(values(std::span(x)), 0).wait();
+    });
+  };
+  EXPECT_THAT(run, ThrowsMessage<RunError>(HasSubstr("disk full")));
+}
+
 TEST(RunRanks, AHangingRankIsNamed) {
   const auto release = std::make_shared<std::atomic<bool>>(false);
   const auto start = std::chrono::steady_clock::now();
