@@ -35,7 +35,6 @@ TEST(Writable, WhatCannotBeWrittenIsKnownBefore) {
   EXPECT_REFUSED(check_writable(scratch / "file/new"), "Not a directory");
   EXPECT_REFUSED(check_writable(scratch.path()), "not a regular file");
   EXPECT_REFUSED(check_writable("/dev/full"), "not a regular file");
-  EXPECT_REFUSED(check_writable("/proc/new"), "writing there failed");
   EXPECT_EQ(scratch.entries(), 1);
 }
 
@@ -47,13 +46,12 @@ TEST(Writable, FoldersAreMadeOrRefusedWithWords) {
   make_folder(scratch / "a/b/c");
   make_folder(scratch / "a/b/c");
   EXPECT_TRUE(std::filesystem::is_directory(scratch / "a/b/c"));
-  std::filesystem::create_symlink("nowhere", scratch / "nowhere");
+  std::filesystem::create_symlink("absent", scratch / "nowhere");
   EXPECT_REFUSED(check_writable_folder(scratch / "nowhere/below"), "No such file");
   const std::function<void(const Path&)> make = [](const Path& folder) { make_folder(folder); };
   for (const auto& refused : {make, std::function<void(const Path&)>(check_writable_folder)}) {
     EXPECT_REFUSED(refused(scratch / "file"), "Not a directory");
     EXPECT_REFUSED(refused(scratch / "file/below"), "Not a directory");
-    EXPECT_REFUSED(refused("/proc/new/folder"), "No such file or directory; check the path");
   }
 }
 

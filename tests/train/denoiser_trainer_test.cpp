@@ -220,7 +220,7 @@ TEST(DenoiserTrainer, LearningRateEndsWithTheTrainingWhenStepsHadAnotherSize) {
 
   config.experts.batch = 8;
   DenoiserTrainer second(config, data, DType::f32);
-  second.load(scratch.path(), JsonReader::text(state.dump(), "state"));
+  second.load(scratch.path(), reader_of(state));
   for (int64_t step = 7; step < 12; ++step) {
     means.take();
     second.step(step, means);
@@ -245,16 +245,16 @@ TEST(DenoiserTrainer, ExpertsAreChosenAtTheBranch) {
 
   config.experts.count = 1;
   DenoiserTrainer single(config, data, DType::f32);
-  single.load(scratch.path() / "shared", shared);
+  single.load(scratch.path() / "shared", reader_of(shared));
   EXPECT_EQ(single.step(5, means), 12);
   EXPECT_EQ(single.experts(), 1);
-  EXPECT_THROW(single.load(scratch.path() / "experts", experts), InputError);
+  EXPECT_THROW(single.load(scratch.path() / "experts", reader_of(experts)), InputError);
 
   config.experts.count = 3;
   config.experts.boundaries = {0.9, 0.5};
   DenoiserTrainer others(config, data, DType::f32);
-  others.load(scratch.path() / "shared", shared);
-  EXPECT_THROW(others.load(scratch.path() / "experts", experts), InputError);
+  others.load(scratch.path() / "shared", reader_of(shared));
+  EXPECT_THROW(others.load(scratch.path() / "experts", reader_of(experts)), InputError);
 }
 
 TEST(DenoiserTrainer, GoesOnBitForBit) {
@@ -270,7 +270,7 @@ TEST(DenoiserTrainer, GoesOnBitForBit) {
     for (int64_t step = 0; step < cut; ++step) first.step(step, means);
     const Path folder = scratch.path() / fmt::format("{} {}", cut, turns);
     std::filesystem::create_directory(folder);
-    second.load(folder, first.save(folder));
+    second.load(folder, reader_of(first.save(folder)));
     for (int64_t step = cut; step < 10; ++step) second.step(step, means);
     expect_same_state(whole, second);
   }

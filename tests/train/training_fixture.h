@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/config/train_config.h"
 #include "engine/core/random.h"
+#include "engine/io/json.h"
 #include "engine/nn/parameters.h"
 #include "engine/train/denoiser_data.h"
 #include "engine/train/picture_data.h"
@@ -87,6 +90,9 @@ inline TrainConfig tiny_vae() {
   resolve(config);
   return config;
 }
+
+// What a trainer's save() returned, as its load() reads it from a checkpoint.
+inline JsonReader reader_of(const Json& state) { return JsonReader::text(state.dump(), "state"); }
 
 inline void expect_equal(const Parameters& a, const Parameters& b) {
   ASSERT_EQ(a.size(), b.size());

@@ -77,7 +77,7 @@ TEST(VaeTrainer, GoesOnBitForBit) {
   MetricMeans means;
   for (int64_t step = 0; step < 6; ++step) whole.step(step, means);
   for (int64_t step = 0; step < 3; ++step) first.step(step, means);
-  second.load(scratch.path(), first.save(scratch.path()));
+  second.load(scratch.path(), reader_of(first.save(scratch.path())));
   for (int64_t step = 3; step < 6; ++step) second.step(step, means);
   expect_equal(whole.state().parameters(), second.state().parameters());
   expect_equal(whole.state().optimizer_state(), second.state().optimizer_state());
