@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that a folder includes only the folders above it in the ladder, and that each outside library is named by its owners alone."""
+"""Checks that a folder includes only the folders above it in the ladder, that each outside library is named by its owners alone, and that a type name means one type."""
 
 import re
 import subprocess
@@ -36,10 +36,48 @@ def problems(path):
                 yield f"{path}:{number}: <{target}> belongs to {', '.join(owners)}"
 
 
+# Comments, texts and preprocessor lines, whose braces and words mean nothing.
+NO_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<!\w)'(?:\\.|[^'\\\n])+'|^[ \t]*\#(?:\\\n|[^\n])*""", re.S | re.M)
+SCOPE = re.compile(r"\bnamespace\s*(?P<namespace>[\w:]*)\s*\{|\b(?:class|struct|union|enum(?:\s+class)?)\s+(?:\[\[\w+\]\]\s*)?(?P<type>\w+)\s*(?:final\s*)?(?::(?!:)[^;{}()]*)?\{"
+                   r"|\busing\s+(?P<alias>\w+)\s*=|[{}]")
+
+
+def types_of(text):
+    """Namespace ("" stands for an anonymous one), name and line of each type and alias that stands in a namespace."""
+    text = NO_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    scopes = []  # the names of namespaces, None for all other braces
+    for match in SCOPE.finditer(text):
+        name = match["type"] or match["alias"]
+        if name and None not in scopes:
+            yield tuple(scopes), name, text.count("\n", 0, match.start()) + 1
+        if match[0] == "}":
+            del scopes[-1:]
+        elif match["namespace"] is not None:
+            scopes.append(match["namespace"])
+        elif not match["alias"]:
+            scopes.append(None)
+
+
+def types_defined_twice(files):
+    """Two types of one name in one namespace end in one program some day, where the linker keeps either one's functions. One in an anonymous namespace is safe from
+    that, but not beside a type of the same name around it; and in a header it is another type in every file."""
+    seen = {}
+    for path in files:
+        for namespace, name, line in types_of((ROOT / path).read_text(encoding="utf-8")):
+            if "" in namespace and path.endswith(".h"):
+                yield f"{path}:{line}: {name} stands in an anonymous namespace of a header"
+            owner = path if "" in namespace else None  # an anonymous namespace belongs to its file
+            seen.setdefault((tuple(part for part in namespace if part), name), []).append((owner, f"{path}:{line}"))
+    for (namespace, name), places in seen.items():
+        if len(places) > 1 and len({owner for owner, _ in places} - {None}) < len(places):
+            yield f"{'::'.join((*namespace, name))} is defined at {', '.join(place for _, place in places)}: one name, one type"
+
+
 def main():
     files = subprocess.run(["git", "ls-files", "*.h", "*.cpp", "*.cu", "*.cuh"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     found = [p for path in files if floor_of(path) and (ROOT / path).exists() for p in problems(path)]
-    print("\n".join(found) if found else f"layers: {len(files)} files, no upward includes")
+    found += types_defined_twice([path for path in files if (ROOT / path).exists()])
+    print("\n".join(found) if found else f"layers: {len(files)} files, no upward includes, no type name used twice")
     sys.exit(1 if found else 0)
 
 
