@@ -7,9 +7,9 @@
 namespace baton {
 namespace {
 
-using Block = std::array<uint32_t, 4>;
+using Words = std::array<uint32_t, 4>;
 
-Block philox(Block counter, uint32_t key0, uint32_t key1) {
+Words philox(Words counter, uint32_t key0, uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53u} * counter[0];
     const uint64_t product1 = uint64_t{0xCD9E8D57u} * counter[2];
@@ -22,7 +22,7 @@ Block philox(Block counter, uint32_t key0, uint32_t key1) {
 }
 
 // Counter = (block index, stream): 2^64 streams of 2^64 blocks for each seed.
-Block block_of(uint64_t seed, uint64_t stream, uint64_t block) {
+Words block_of(uint64_t seed, uint64_t stream, uint64_t block) {
   return philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), static_cast<uint32_t>(stream),
                  static_cast<uint32_t>(stream >> 32)},
                 static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
@@ -31,7 +31,7 @@ Block block_of(uint64_t seed, uint64_t stream, uint64_t block) {
 }  // namespace
 
 uint64_t random_bits(uint64_t seed, uint64_t stream, uint64_t index) {
-  const Block block = block_of(seed, stream, index / 2);
+  const Words block = block_of(seed, stream, index / 2);
   const int half = static_cast<int>(index % 2) * 2;
   return uint64_t{block[half + 1]} << 32 | block[half];
 }
@@ -47,7 +47,7 @@ uint64_t random_below(uint64_t n, uint64_t seed, uint64_t stream, uint64_t index
 void random_normal(std::span<float> out, uint64_t seed, uint64_t stream, uint64_t first) {
   for (size_t i = 0; i < out.size();) {
     const uint64_t index = first + i;
-    const Block block = block_of(seed, stream, index / 4);
+    const Words block = block_of(seed, stream, index / 4);
     float values[4];
     for (int pair = 0; pair < 2; ++pair) {
       const double u = (block[2 * pair] + 0.5) * 0x1p-32,
