@@ -21,7 +21,7 @@ struct BackwardHead {
   int64_t Tq() const { return args.in.q.shape[1]; }
   int64_t Tk() const { return args.in.k.shape[1]; }
   int64_t D() const { return args.in.q.shape[3]; }
-  int64_t ld() const { return pad(D()); }
+  int64_t ld() const { return row_step(D()); }
 
   void run(int64_t first_key, int64_t last_key) const {
     const int64_t visible = visible_keys(args.in, batch);
@@ -33,8 +33,8 @@ struct BackwardHead {
       std::fill(scratch.grad_v, scratch.grad_v + keys * ld(), 0.0f);
       if (key < visible) {
         load_keys(key, keys);
-        for (int64_t query = args.in.causal ? key : 0; query < Tq(); query += query_tile)
-          add_queries(query, std::min(query_tile, Tq() - query), key, keys);
+        for (int64_t query = args.in.causal ? key : 0; query < Tq(); query += backward_queries)
+          add_queries(query, std::min(backward_queries, Tq() - query), key, keys);
       }
       // q was scaled by scale * log2(e) for the scores; its part in grad_k is scale alone.
       if (args.grad_k) store_rows(scratch.grad_k, ld(), keys, D(), log_2, rows_of(args.grad_k, batch, head, key));
@@ -44,18 +44,18 @@ struct BackwardHead {
 
   void load_keys(int64_t key, int64_t keys) const {
     load_rows(rows_of(args.in.v, batch, head, key), keys, D(), 1.0f, scratch.k, ld());
-    transpose(scratch.k, ld(), keys, D(), scratch.v_transposed, key_tile);
+    transpose(scratch.k, ld(), keys, D(), scratch.v_transposed, key_step);
     load_rows(rows_of(args.in.k, batch, head, key), keys, D(), 1.0f, scratch.k, ld());
-    transpose(scratch.k, ld(), keys, D(), scratch.k_transposed, key_tile);
+    transpose(scratch.k, ld(), keys, D(), scratch.k_transposed, key_step);
     load_key_bias(args.in, batch, key, keys, scratch.key_bias);
   }
 
   void add_queries(int64_t query, int64_t rows, int64_t key, int64_t keys) const {
     load_queries(query, rows);
-    const Tile p{scratch.scores, key_tile}, ds{scratch.grad_scores, key_tile};
-    multiply({scratch.q, ld(), 1}, {scratch.k_transposed, key_tile}, {scratch.key_bias, 0}, p, rows, keys, D());
+    const Tile p{scratch.scores, key_step}, ds{scratch.grad_scores, key_step};
+    multiply({scratch.q, ld(), 1}, {scratch.k_transposed, key_step}, {scratch.key_bias, 0}, p, rows, keys, D());
     add_bias(args.in, head, query, rows, key, keys, p);
-    multiply({scratch.grad_out, ld(), 1}, {scratch.v_transposed, key_tile}, {scratch.zeros, 0}, ds, rows, keys, D());
+    multiply({scratch.grad_out, ld(), 1}, {scratch.v_transposed, key_step}, {scratch.zeros, 0}, ds, rows, keys, D());
     for (int64_t i = 0; i < rows; ++i) softmax_row(i, query, key, keys);
 
     const Tile grad_q{scratch.grad_q + query * ld(), ld()}, grad_k{scratch.grad_k, ld()}, grad_v{scratch.grad_v, ld()};
@@ -84,8 +84,8 @@ struct BackwardHead {
 
   // Turns a row of scores into probabilities, and the row of their gradients into the scores' gradients.
   void softmax_row(int64_t i, int64_t query, int64_t key, int64_t keys) const {
-    float* p_row = scratch.scores + i * key_tile;
-    float* ds_row = scratch.grad_scores + i * key_tile;
+    float* p_row = scratch.scores + i * key_step;
+    float* ds_row = scratch.grad_scores + i * key_step;
     const Vector lse = hn::Set(lanes, scratch.lse[i]), delta = hn::Set(lanes, scratch.delta[i]);
     for (int64_t j = 0; j < keys; j += width) {
       const Vector p = exp2(hn::Sub(load(p_row + j), lse));
@@ -99,7 +99,8 @@ struct BackwardHead {
   }
 };
 
-// Task i of plan.groups * plan.parts. `partial` [parts, B, H, Tq, pad(D)] gathers grad_q if there are several parts.
+// Task i of plan.groups * plan.parts. `partial` [parts, B, H, Tq, row_step(D)] gathers grad_q if there are several
+// parts.
 void backward_task(const AttentionBackwardArgs& args, const BackwardPlan& plan, int64_t i, float* partial,
                    float* scratch) {
   const int64_t B = args.in.q.shape[0], Tq = args.in.q.shape[1], H = args.in.q.shape[2], D = args.in.q.shape[3],
@@ -112,10 +113,10 @@ void backward_task(const AttentionBackwardArgs& args, const BackwardPlan& plan, 
   for (int64_t batch = first_batch; batch < first_batch + plan.batches_per_task; ++batch) {
     for (int64_t head = first_head; head < first_head + plan.heads_per_task; ++head) {
       BackwardScratch memory(D, plan.parts == 1 ? Tq : 0, scratch);
-      if (plan.parts > 1) memory.grad_q = partial + ((part * B + batch) * H + head) * Tq * pad(D);
+      if (plan.parts > 1) memory.grad_q = partial + ((part * B + batch) * H + head) * Tq * row_step(D);
       BackwardHead{args, batch, head, memory}.run(first_key, last_key);
       if (args.grad_q && plan.parts == 1)
-        store_rows(memory.grad_q, pad(D), Tq, D, args.in.scale, rows_of(args.grad_q, batch, head, 0));
+        store_rows(memory.grad_q, row_step(D), Tq, D, args.in.scale, rows_of(args.grad_q, batch, head, 0));
     }
   }
 }
@@ -123,13 +124,13 @@ void backward_task(const AttentionBackwardArgs& args, const BackwardPlan& plan, 
 // grad_q of item and head i = (batch, head): the sum over the parts, in order.
 void add_parts(const AttentionBackwardArgs& args, int64_t parts, int64_t i, float* partial) {
   const int64_t B = args.in.q.shape[0], Tq = args.in.q.shape[1], H = args.in.q.shape[2], D = args.in.q.shape[3];
-  const int64_t size = Tq * pad(D);
+  const int64_t size = Tq * row_step(D);
   float* sum = partial + i * size;
   for (int64_t part = 1; part < parts; ++part) {
     const float* term = sum + part * B * H * size;
     for (int64_t j = 0; j < size; j += width) store(hn::Add(load(sum + j), load(term + j)), sum + j);
   }
-  store_rows(sum, pad(D), Tq, D, args.in.scale, rows_of(args.grad_q, i / H, i % H, 0));
+  store_rows(sum, row_step(D), Tq, D, args.in.scale, rows_of(args.grad_q, i / H, i % H, 0));
 }
 
 }  // namespace baton::kernels::cpu::HWY_NAMESPACE
@@ -152,7 +153,8 @@ int64_t scratch_per_thread(const AttentionBackwardArgs& args, const BackwardPlan
 int64_t attention_backward_scratch(const AttentionBackwardArgs& args) {
   const View& q = args.in.q;
   const BackwardPlan plan(args);
-  const int64_t partial = plan.parts == 1 ? 0 : plan.parts * q.shape[0] * q.shape[2] * q.shape[1] * pad(q.shape[3]);
+  const int64_t partial =
+      plan.parts == 1 ? 0 : plan.parts * q.shape[0] * q.shape[2] * q.shape[1] * row_step(q.shape[3]);
   return scratch_per_thread(args, plan) * omp_get_max_threads() + partial;
 }
 

@@ -20,7 +20,7 @@ struct ForwardBlock {
 
   void run() const {
     const AttentionInputs& in = args.in;
-    const int64_t D = in.q.shape[3], ld = pad(D);
+    const int64_t D = in.q.shape[3], ld = row_step(D);
     load_rows(rows_of(in.q, batch, head, first), rows, D, in.scale * log2_e, scratch.q, ld);
     std::fill(scratch.out, scratch.out + rows * ld, 0.0f);
     std::fill(scratch.maximum, scratch.maximum + rows, -infinity);
@@ -34,21 +34,21 @@ struct ForwardBlock {
   // Lets the queries see keys [first_key, first_key + keys).
   void add_keys(int64_t first_key, int64_t keys) const {
     const AttentionInputs& in = args.in;
-    const int64_t D = in.q.shape[3], ld = pad(D);
+    const int64_t D = in.q.shape[3], ld = row_step(D);
     load_rows(rows_of(in.k, batch, head, first_key), keys, D, 1.0f, scratch.v, ld);
-    transpose(scratch.v, ld, keys, D, scratch.k, key_tile);
+    transpose(scratch.v, ld, keys, D, scratch.k, key_step);
     load_rows(rows_of(in.v, batch, head, first_key), keys, D, 1.0f, scratch.v, ld);
     load_key_bias(in, batch, first_key, keys, scratch.key_bias);
-    const Tile scores{scratch.scores, key_tile}, out{scratch.out, ld};
-    multiply({scratch.q, ld, 1}, {scratch.k, key_tile}, {scratch.key_bias, 0}, scores, rows, keys, D);
+    const Tile scores{scratch.scores, key_step}, out{scratch.out, ld};
+    multiply({scratch.q, ld, 1}, {scratch.k, key_step}, {scratch.key_bias, 0}, scores, rows, keys, D);
     add_bias(in, head, first, rows, first_key, keys, scores);
     for (int64_t i = 0; i < rows; ++i) softmax_row(i, keys);
-    multiply({scratch.scores, key_tile, 1}, {scratch.v, ld}, out, out, rows, D, keys);
+    multiply({scratch.scores, key_step, 1}, {scratch.v, ld}, out, out, rows, D, keys);
   }
 
   // Turns a row of scores into 2^(score - maximum so far), and brings what was summed before to that maximum.
   void softmax_row(int64_t i, int64_t keys) const {
-    float* row = scratch.scores + i * key_tile;
+    float* row = scratch.scores + i * key_step;
     Vector largest = hn::Set(lanes, -infinity);
     for (int64_t j = 0; j < keys; j += width) largest = hn::Max(largest, load(row + j));
     const float before = scratch.maximum[i];
@@ -57,7 +57,7 @@ struct ForwardBlock {
     if (maximum > before && before > -infinity) {
       const float factor = hn::GetLane(exp2(hn::Set(lanes, before - maximum)));
       scratch.sum[i] *= factor;
-      float* out = scratch.out + i * pad(args.in.q.shape[3]);
+      float* out = scratch.out + i * row_step(args.in.q.shape[3]);
       for (int64_t d = 0; d < args.in.q.shape[3]; d += width) {
         store(hn::Mul(load(out + d), hn::Set(lanes, factor)), out + d);
       }
@@ -74,7 +74,7 @@ struct ForwardBlock {
   }
 
   void finish() const {
-    const int64_t D = args.in.q.shape[3], ld = pad(D);
+    const int64_t D = args.in.q.shape[3], ld = row_step(D);
     for (int64_t i = 0; i < rows; ++i) {
       const float sum = scratch.sum[i];
       const Vector factor = hn::Set(lanes, sum == 0 ? 0.0f : 1 / sum);

@@ -10,10 +10,17 @@
 // How attention is divided into tiles, and where the rows of its tensors lie. The same for every instruction set.
 namespace baton::kernels::cpu {
 
-constexpr int64_t query_tile = 128, key_tile = 64;
+// Many queries share the work of loading and transposing a tile of keys; the backward pass has more tiles to keep in
+// the second level of the cache.
+constexpr int64_t forward_queries = 256, backward_queries = 128, key_tile = 128;
 
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 constexpr int64_t pad(int64_t n) { return round_up(n, 16); }  // to the widest vector
+
+// From one row of a tile to the next: an odd number of cache lines, so that what stands in one column lies in different
+// sets of the cache. (With 64 or 128 numbers a row, a product's column would have a quarter or an eighth of them.)
+constexpr int64_t row_step(int64_t n) { return pad(n) | 16; }
+constexpr int64_t key_step = row_step(key_tile);
 
 // The rows [t, …] of one item and head of a tensor [B, T, H, D].
 struct Rows {
@@ -54,7 +61,7 @@ inline int64_t visible_keys(const AttentionInputs& in, int64_t batch) {
 inline int64_t query_block(const AttentionInputs& in) {
   const int64_t rows = in.q.shape[0] * in.q.shape[2] * in.q.shape[1];  // of all items and heads
   const int64_t fair = rows / omp_get_max_threads();
-  return std::clamp(round_up(fair, 16), int64_t{16}, query_tile);
+  return std::clamp(round_up(fair, 16), int64_t{16}, forward_queries);
 }
 
 // Hands out consecutive pieces of scratch memory, each starting on a cache line; `size` is how much was taken.
@@ -75,14 +82,14 @@ struct ForwardScratch : ScratchTaker {
   // q [queries, D], k [D, keys], v [keys, D], scores [queries, keys], out [queries, D], key_bias [keys], maximum and
   // sum [queries].
   ForwardScratch(int64_t D, float* base) : ScratchTaker{base} {
-    q = take(query_tile * pad(D));
-    k = take(pad(D) * key_tile);
-    v = take(key_tile * pad(D));
-    scores = take(query_tile * key_tile);
-    out = take(query_tile * pad(D));
+    q = take(forward_queries * row_step(D));
+    k = take(pad(D) * key_step);
+    v = take(key_tile * row_step(D));
+    scores = take(forward_queries * key_step);
+    out = take(forward_queries * row_step(D));
     key_bias = take(key_tile);
-    maximum = take(query_tile);
-    sum = take(query_tile);
+    maximum = take(forward_queries);
+    sum = take(forward_queries);
   }
 };
 
@@ -117,20 +124,20 @@ struct BackwardScratch : ScratchTaker {
   // scores, lse and delta [queries]; and grad_q [Tq, D] of all queries of one item and head, unless it has a place
   // outside.
   BackwardScratch(int64_t D, int64_t queries_of_grad_q, float* base) : ScratchTaker{base} {
-    q = take(query_tile * pad(D));
-    grad_out = take(query_tile * pad(D));
-    k = take(key_tile * pad(D));
-    k_transposed = take(pad(D) * key_tile);
-    v_transposed = take(pad(D) * key_tile);
-    scores = take(query_tile * key_tile);
-    grad_scores = take(query_tile * key_tile);
-    grad_k = take(key_tile * pad(D));
-    grad_v = take(key_tile * pad(D));
+    q = take(backward_queries * row_step(D));
+    grad_out = take(backward_queries * row_step(D));
+    k = take(key_tile * row_step(D));
+    k_transposed = take(pad(D) * key_step);
+    v_transposed = take(pad(D) * key_step);
+    scores = take(backward_queries * key_step);
+    grad_scores = take(backward_queries * key_step);
+    grad_k = take(key_tile * row_step(D));
+    grad_v = take(key_tile * row_step(D));
     key_bias = take(key_tile);
     zeros = take(key_tile);
-    lse = take(query_tile);
-    delta = take(query_tile);
-    grad_q = take(queries_of_grad_q * pad(D));
+    lse = take(backward_queries);
+    delta = take(backward_queries);
+    grad_q = take(queries_of_grad_q * row_step(D));
   }
 };
 

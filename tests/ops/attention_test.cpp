@@ -59,7 +59,7 @@ std::vector<Tensor> inputs(int64_t B, int64_t Tq, int64_t Tk, int64_t H, int64_t
 }
 
 TEST(Attention, MatchesReference) {
-  for (const int64_t T : {1, 15, 16, 17, 63, 65, 130}) check_reference(inputs(2, T, T, 2, 16), {});
+  for (const int64_t T : {1, 15, 16, 17, 63, 65, 127, 130, 258}) check_reference(inputs(2, T, T, 2, 16), {});
   for (const int64_t D : {1, 8, 16, 20, 64, 72, 128, 256, 384})
     check_reference(inputs(1, 19, 70, 1, D), {.scale = 0.3f});
   check_reference(inputs(2, 65, 65, 2, 8), {.causal = true});
