@@ -2,6 +2,7 @@
 
 #include "data_test_files.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/require.h"
 #include "engine/data/loader.h"
 #include "engine/io/image.h"
 #include "engine/io/png.h"

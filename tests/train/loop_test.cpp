@@ -103,7 +103,7 @@ TEST(Loop, RefusesACheckpointOfAnotherRun) {
 }
 
 TEST(Loop, SavesWhatWasLearntWhenDataAreLost) {
-  const Scratch scratch("baton_loop_lost");
+  const Scratch scratch;
   TrainConfig config = tiny_vae();
   config.steps = 10;
   config.checkpoint.folder = scratch.path();
@@ -116,7 +116,7 @@ TEST(Loop, SavesWhatWasLearntWhenDataAreLost) {
 
 // Whatever stands in it, a damaged state.json is the user's to mend: file and key are named.
 TEST(Loop, RefusesADamagedState) {
-  const Scratch scratch("baton_loop_damaged");
+  const Scratch scratch;
   TrainConfig config = tiny_vae();
   config.steps = 2;
   config.checkpoint.folder = scratch.path();
