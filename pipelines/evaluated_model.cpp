@@ -74,7 +74,7 @@ EvaluatedModel load_evaluated_model(const Path& folder, DType compute) {
 
 std::string hash_evaluated_model(const Path& folder) {
   const Path manifest = folder / "manifest.json";  // of a checkpoint
-  return std::filesystem::exists(folder / "state.json") ? hash_file(manifest) : PipelineDirectory(folder).hash();
+  return std::filesystem::exists(folder / "state.json") ? hash_file(manifest) : PipelineDirectory(folder).fingerprint();
 }
 
 }  // namespace baton

@@ -295,7 +295,7 @@ static Terms terms_of(GenerateConfig config, const Runtime& runtime) {
   ParallelConfig parallel = runtime.parallel;
   Terms terms = config_terms([&](ConfigVisitor& v) { visit(v, config), visit(v, parallel); }, may_differ);
   terms.emplace_back("dtype of the products", name(runtime.compute));
-  terms.emplace_back("hash of the model", PipelineDirectory(config.model).hash());
+  terms.emplace_back("hash of the model", PipelineDirectory(config.model).fingerprint());
   for (const std::string& file : {config.init_image, config.from_latents})
     terms.emplace_back("hash of init_image or from_latents", file.empty() ? "none" : hash_file(file));
   return terms;

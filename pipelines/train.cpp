@@ -34,7 +34,7 @@ Terms terms_of(TrainConfig config, DType compute) {
   terms.emplace_back("hash of model.vae", hash_folder(config.denoiser.vae));
   terms.emplace_back("hash of model.tokenizer", hash_folder(config.denoiser.tokenizer));
   const std::string& start = config.denoiser.start;
-  terms.emplace_back("hash of model.start", start.empty() ? "none" : PipelineDirectory(start).hash());
+  terms.emplace_back("hash of model.start", start.empty() ? "none" : PipelineDirectory(start).fingerprint());
   return terms;
 }
 

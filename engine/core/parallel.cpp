@@ -8,7 +8,7 @@ namespace baton {
 void for_each_in_parallel(int64_t count, const std::function<void(int64_t)>& body) {
   std::atomic<bool> failed = false;
   std::exception_ptr first;
-#pragma omp parallel for schedule(dynamic, 16)
+#pragma omp parallel for schedule(dynamic)
   for (int64_t i = 0; i < count; ++i) {
     if (failed) continue;
     try {

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/parallel.h"
 #include "engine/io/model_config.h"
 #include "engine/io/sampler_config.h"
 #include "engine/io/stored_parameters.h"
@@ -195,7 +196,10 @@ int64_t PipelineDirectory::expert_bytes(int expert) const {
   return bytes;
 }
 
-std::string PipelineDirectory::hash() const {
+std::string PipelineDirectory::hash() const { return hash_parts(hash_file); }
+std::string PipelineDirectory::fingerprint() const { return hash_parts(hash_samples); }
+
+std::string PipelineDirectory::hash_parts(std::string (*hash_of)(const Path&)) const {
   std::vector<std::string> parts{"vae", "scheduler"}, names{"model_index.json"};
   for (int i = 0; i < experts(); ++i) parts.push_back(numbered("transformer", i));
   for (int i = 0; i < text_encoders(); ++i)
@@ -209,18 +213,9 @@ std::string PipelineDirectory::hash() const {
     }
   }
   std::ranges::sort(names);
-  const auto count = std::ssize(names);
-  std::vector<std::string> lines(count), errors(count);
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t i = 0; i < count; ++i) {
-    try {
-      lines[i] = fmt::format("{} {}", names[i], hash_file(path_ / names[i]));
-    } catch (const std::exception& error) {  // nothing may leave a parallel region
-      errors[i] = error.what();
-    }
-  }
-  for (const std::string& error : errors)
-    if (!error.empty()) fail_run("{}", error);
+  std::vector<std::string> lines(names.size());
+  for_each_in_parallel(std::ssize(names),
+                       [&](int64_t i) { lines[i] = fmt::format("{} {}", names[i], hash_of(path_ / names[i])); });
   return hash_bytes(fmt::format("{}", fmt::join(lines, "\n")));
 }
 

@@ -54,11 +54,14 @@ class PipelineDirectory {
   // of model_index.json and of every .json, .model and .safetensors file of the parts (and merges.txt), read whole. The
   // same behind links, and with or without a manifest. Reads all weights: call it when they have been read anyway.
   std::string hash() const;
+  // The same from samples of large files, in milliseconds: whether two places have the same model.
+  std::string fingerprint() const;
 
  private:
   void read_index();
   void read_defaults(JsonReader defaults);
   void check_experts_agree() const;
+  std::string hash_parts(std::string (*hash_of)(const Path&)) const;
 
   Path path_;
   ExpertRanges ranges_;

@@ -35,6 +35,17 @@ TEST(File, ReadsWithinItsLimit) {
   EXPECT_REFUSED(read_file(scratch / "fifo", 3), "not a regular file");  // and does not wait for a writer
 }
 
+TEST(File, SamplesTellTrainingsApart) {
+  const Scratch scratch;
+  std::string bytes(9 << 20, 'a');
+  const std::string first = hash_samples(scratch.put("a", bytes));
+  EXPECT_EQ(hash_samples(scratch.put("b", bytes)), first);
+  for (size_t i = 0; i < bytes.size(); i += 1000) bytes[i] = 'b';
+  EXPECT_NE(hash_samples(scratch.put("b", bytes)), first);
+  EXPECT_NE(hash_samples(scratch.put("b", std::string((9 << 20) + 1, 'a'))), first) << "size";
+  EXPECT_EQ(hash_samples(scratch.put("small", "abc")), hash_file(scratch / "small"));
+}
+
 TEST(File, HashIsXxh3) {
   const Scratch scratch;
   EXPECT_EQ(hash_bytes(""),
