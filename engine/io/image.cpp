@@ -19,13 +19,14 @@ constexpr int64_t most_bytes = 512 << 20;
 
 cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where);
 
-// The canvas with this frame of an animation on it, the rest transparent.
+// The canvas with this frame of an animation on it.
 cv::Mat decode_frame(const WebpFrame& frame, const ImageHeader& canvas, std::string_view where) {
   const ImageHeader header = read_image_header(frame.file, where);
   check(frame.left + header.width <= canvas.width && frame.top + header.height <= canvas.height,
         "{}: the WebP file is damaged: a frame beyond its canvas", where);
   const cv::Mat part = decode_pixels(frame.file, header, where);
-  cv::Mat whole = cv::Mat::zeros(static_cast<int>(canvas.height), static_cast<int>(canvas.width), CV_8UC4);
+  cv::Mat whole(static_cast<int>(canvas.height), static_cast<int>(canvas.width), CV_8UC4,
+                cv::Scalar(0, 0, 0, frame.on_transparent ? 0 : 255));
   cv::Mat place = whole(cv::Rect(static_cast<int>(frame.left), static_cast<int>(frame.top), part.cols, part.rows));
   if (part.channels() == 3)
     cv::cvtColor(part, place, cv::COLOR_BGR2BGRA);

@@ -18,6 +18,8 @@ Chunk next_chunk(std::string_view& rest) {
   return chunk;
 }
 
+constexpr uint32_t alpha_flag = 0x10;  // of the header "VP8X"
+
 std::string little(uint32_t value, int bytes) {
   std::string text;
   for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> 8 * i & 0xff);
@@ -37,7 +39,6 @@ WebpFrame read_frame(std::string_view data) {
     if (chunk.type == "ALPH" || chunk.type == "VP8 " || chunk.type == "VP8L") chunks += chunk.whole;
   }
   if (alpha) {  // such a file starts with a header that says so
-    constexpr uint32_t alpha_flag = 0x10;
     chunks = "VP8X" + little(10, 4) + little(alpha_flag, 4) + std::string(data.substr(6, 6)) + chunks;
   }
   frame.file = "RIFF" + little(static_cast<uint32_t>(4 + chunks.size()), 4) + "WEBP" + chunks;
@@ -48,8 +49,15 @@ WebpFrame read_frame(std::string_view data) {
 
 std::optional<WebpFrame> first_webp_frame(std::string_view file) {
   if (file.size() < 12 || !file.starts_with("RIFF") || file.substr(8, 4) != "WEBP") return std::nullopt;
-  for (std::string_view rest = file.substr(12); rest.size() >= 8;)
-    if (const Chunk chunk = next_chunk(rest); chunk.type == "ANMF") return read_frame(chunk.data);
+  bool alpha = false;
+  for (std::string_view rest = file.substr(12); rest.size() >= 8;) {
+    const Chunk chunk = next_chunk(rest);
+    if (chunk.type == "VP8X") alpha = read_little(chunk.data, 0, 1) & alpha_flag;
+    if (chunk.type != "ANMF") continue;
+    WebpFrame frame = read_frame(chunk.data);
+    frame.on_transparent = alpha;
+    return frame;
+  }
   return std::nullopt;
 }
 

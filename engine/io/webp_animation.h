@@ -7,10 +7,12 @@
 
 namespace baton {
 
-// A frame of an animated WebP file, as a still WebP file of its own, and where it lies on the transparent canvas.
+// A frame of an animated WebP file, as a still WebP file of its own, and where it lies on the canvas, which is
+// transparent, or black in a file that says to have nothing transparent.
 struct WebpFrame {
   std::string file;
   int64_t left = 0, top = 0;
+  bool on_transparent = false;
 };
 
 // The first frame of a WebP file, nothing for a still one (which decoders read as it is). They know no animations.
