@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 #include "engine/data/dataset.h"
 
 namespace baton {
@@ -36,10 +37,11 @@ class TestFolder {
   Path path_;
 };
 
-inline std::string error_of(const std::function<void()>& body) {
+template <typename E = InputError>
+std::string error_of(const std::function<void()>& body) {
   try {
     body();
-  } catch (const InputError& error) {
+  } catch (const E& error) {
     return error.what();
   }
   return "no error";

@@ -86,14 +86,14 @@ TEST_F(LatentCacheTest, RefusesAnotherSource) {
   open();
   EXPECT_EQ(encoded_, 12);
   source_.pictures = "other pictures";
-  EXPECT_THAT(error_of([&] { open(); }), HasSubstr("other pictures than its source says"));
+  EXPECT_THAT(error_of<LogicError>([&] { open(); }), HasSubstr("other pictures than its source says"));
 }
 
 TEST_F(LatentCacheTest, RefusesDrawsThatItLacks) {
   source_.flip = false;
   const LatentCache cache = open();
   for (const Draw& draw : {Draw{.item = 5}, Draw{.item = -1}, Draw{.flip = true}, Draw{.top = 1}})
-    EXPECT_THAT(error_of([&] { cache.latents(std::span(&draw, 1)); }), HasSubstr("not in the cache"));
+    EXPECT_THAT(error_of<LogicError>([&] { cache.latents(std::span(&draw, 1)); }), HasSubstr("not in the cache"));
 }
 
 TEST_F(LatentCacheTest, RefusesDamagedFiles) {
@@ -123,7 +123,8 @@ TEST_F(LatentCacheTest, LeavesNothingBehindWhenEncodingFails) {
   EXPECT_THROW(open_latent_cache(folder_ / "cache", source_, *pictures_, 2, broken, ProgressMode::none), RunError);
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "cache"));
   auto odd = [](const Tensor& x) { return Tensor::zeros({x.dim(0) + 1, 2, 2, 2}); };
-  EXPECT_THAT(error_of([&] { open_latent_cache(folder_ / "cache", source_, *pictures_, 2, odd, ProgressMode::none); }),
+  EXPECT_THAT(error_of<LogicError>(
+                  [&] { open_latent_cache(folder_ / "cache", source_, *pictures_, 2, odd, ProgressMode::none); }),
               HasSubstr("became latents"));
 }
 

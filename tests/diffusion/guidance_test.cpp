@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 
 namespace baton {
 namespace {
@@ -18,7 +19,7 @@ TEST(Guidance, ExtrapolatesFromUnconditionalToConditional) {
 }
 
 TEST(Guidance, RefusesDifferentShapes) {
-  EXPECT_THROW(guide(Tensor::zeros({2, 3}), Tensor::zeros({3, 2}), 2), InputError);
+  EXPECT_THROW(guide(Tensor::zeros({2, 3}), Tensor::zeros({3, 2}), 2), LogicError);
 }
 
 TEST(Guidance, OneIsOff) {

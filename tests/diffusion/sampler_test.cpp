@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/core/error.h"
+#include "engine/core/require.h"
 
 // What a sampler must do whatever the reference: converge at its order, hand over between experts, stop at rubbish,
 // refuse what it cannot do. Agreement with diffusers is in sampler_golden_test.cpp.
@@ -148,7 +149,7 @@ TEST(Sampler, RefusesADenoiserOfAnotherShape) {
   const SamplerConfig config = config_of("euler");
   EXPECT_THROW(sample(config, table(config, 2), Tensor::full({4}, 1),
                       [](const Tensor&, const Step&) { return Tensor::full({3}, 1); }),
-               InputError);
+               LogicError);
 }
 
 TEST(SamplerConfig, RefusesUnsupportedSettingsByName) {

@@ -86,7 +86,7 @@ TEST(PipelineDirectory, HashIsOfTheWeightsAndConfigs) {
   for (const auto& entry : fs::directory_iterator(scratch.path()))
     if (!fs::exists(links / entry.path().filename().string()))
       fs::copy(entry.path(), links / entry.path().filename().string(),
-               fs::copy_options::create_symlinks | fs::copy_options::recursive);
+               entry.is_directory() ? fs::copy_options::recursive : fs::copy_options::create_symlinks);
   EXPECT_EQ(PipelineDirectory(links.path()).hash(), first);
   scratch.put("README.md", "text");
   scratch.put("manifest.json", "{}");

@@ -45,7 +45,9 @@ TEST(Embedding, IdsOutsideTheTableAreNamed) {
     embedding(Tensor::from_ids(std::vector<int32_t>{1, 2, 5999, 7000}, {2, 2}), Tensor::zeros({6000, 4}));
     FAIL();
   } catch (const LogicError& error) {
-    EXPECT_STREQ(error.what(), "embedding: id 7000 at position 3 is outside the table of 6000 rows");
+    EXPECT_TRUE(
+        std::string(error.what()).starts_with("embedding: id 7000 at position 3 is outside the table of 6000 rows"))
+        << error.what();
   }
   EXPECT_THROW(embedding(Tensor::from_ids(std::vector<int32_t>{-1}, {1}), Tensor::zeros({5, 4})), LogicError);
   EXPECT_THROW(embedding(random({2}, 1), Tensor::zeros({5, 4})), LogicError);

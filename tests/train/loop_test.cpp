@@ -143,8 +143,10 @@ TEST(Loop, RefusesADamagedState) {
   };
   for (const char* key : {"step", "samples", "config", "trainer"})
     for (const Json& value : {Json("x"), Json(1.5), Json(-5), Json::array(), Json(int64_t{1} << 62), Json(nullptr),
-                              Json(Json::value_t::discarded)})
-      if (!(value == "x" && std::string(key) == "config")) EXPECT_TRUE(refused(key, value)) << key << " " << value;
+                              Json(Json::value_t::discarded)}) {
+      if (value == "x" && std::string(key) == "config") continue;  // a config without keys
+      EXPECT_TRUE(refused(key, value)) << key << " " << value;
+    }
   EXPECT_TRUE(refused("step", 1)) << "not that of the folder";
 }
 
