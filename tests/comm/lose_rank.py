@@ -79,7 +79,7 @@ def running(process):
 
 
 def lose(how, moment, rank, launcher, log, out):
-    """Returns when the rank was lost, and the ids of all."""
+    """Returns since when the others could know that the rank was lost, and the ids of all."""
     if moment == "start":
         ranks = wait_until(lambda: (found := ranks_of(launcher)).get(rank) and found)
     else:
@@ -96,7 +96,25 @@ def lose(how, moment, rank, launcher, log, out):
         os.kill(ranks[rank], SIGNALS[how])
     if moment == "waiting":
         os.kill(other, signal.SIGCONT)
+    if moment == "start":
+        return wait_until_others_are_up(launcher, rank), ranks_of(launcher) | ranks
     return lost, ranks
+
+
+def wait_until_others_are_up(launcher, rank):
+    """Returns when they were: a busy machine may take long to load them. They have threads then (PMIx), or have ended."""
+    def up():
+        others = [process for other, process in ranks_of(launcher).items() if other != rank]
+        return not running(launcher) or len(others) == RANKS - 1 and all(threads(process) > 1 for process in others)
+    wait_until(up)
+    return time.monotonic()
+
+
+def threads(process):
+    try:
+        return len(os.listdir(f"/proc/{process}/task"))
+    except OSError:
+        return 0
 
 
 def check(baton, library, folder, kind, how, moment, rank):
