@@ -152,7 +152,7 @@ class Program:
         drawn.mkdir()
         latents = drawn / "latents.safetensors"
         keep = "" if "dp=" in words else f"--latents-out {latents}"
-        self.run(f"generate disc --negative square --model {self.model} --out {drawn} --steps 6 --count 4 --batch 2 --dtype f32 {keep} {words}", ranks)
+        self.run(f"generate disc --seed 0 --negative square --model {self.model} --out {drawn} --steps 6 --count 4 --batch 2 --dtype f32 {keep} {words}", ranks)
         files = [list((drawn / f"{i}-{i}.png").read_bytes()) for i in range(4)]
         return ({"files": sum(files, [])} if ranks == 1 or not keep else {}) | ({"latents": latents_of(latents)} if keep else {})
 
