@@ -1,6 +1,7 @@
 #include "engine/io/image_header.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/core/error.h"
 

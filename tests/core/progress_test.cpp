@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/core/error.h"
 #include "engine/core/screen.h"
 #include "tests/core/pseudo_terminal.h"

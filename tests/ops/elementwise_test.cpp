@@ -1,5 +1,7 @@
 #include "engine/ops/elementwise.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 
 #include "engine/core/require.h"

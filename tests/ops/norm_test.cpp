@@ -1,5 +1,7 @@
 #include "engine/ops/norm.h"
 
+#include <algorithm>
+
 #include <omp.h>
 
 #include "engine/core/require.h"

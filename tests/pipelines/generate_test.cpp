@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/version.h"

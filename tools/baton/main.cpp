@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
+
 #include "engine/comm/local.h"
 #include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
