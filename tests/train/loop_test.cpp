@@ -137,7 +137,8 @@ TEST(Loop, RefusesADamagedState) {
       run_loop(second, config, ProgressMode::none, stop);
     } catch (const InputError& error) {
       const std::string message = error.what();
-      return message.find("state.json: " + key) != message.npos && message.find("json.exception") == message.npos;
+      return message.find("state.json: ") != message.npos && message.find(key) != message.npos &&
+             message.find("json.exception") == message.npos;
     }
     return false;
   };
