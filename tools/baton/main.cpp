@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include <cstdlib>
 
@@ -11,6 +12,7 @@
 #include "engine/core/utf8.h"
 #include "engine/core/version.h"
 #include "engine/io/nearest.h"
+#include "engine/io/partial.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
 #include "pipelines/failure.h"
@@ -210,6 +212,13 @@ std::string explain(const CLI::App& program, const CLI::ParseError& error) {
                      chosen[0]->get_name());
 }
 
+// What std::filesystem throws is said in our words.
+int run_command(const Command& command) try {
+  return command.run();
+} catch (const std::filesystem::filesystem_error& error) {
+  partial::fail_open(error.path1(), "reading or writing", error.code().value());
+}
+
 int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
@@ -229,7 +238,7 @@ int run(int argc, char** argv) {
     fail("{}", explain(program, error));
   }
   for (const Command& command : commands)
-    if (command.app->parsed()) return command.run();
+    if (command.app->parsed()) return run_command(command);
   return exit_bad_input;
 }
 
