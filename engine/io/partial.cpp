@@ -82,6 +82,7 @@ void remove_left(const Path& target, const Path& partial) {
   Descriptor left;
   if (S_ISREG(found.st_mode)) {
     left.value = ::open(partial.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (left.value < 0 && errno == ENOENT) return;  // gone, and by now the name may be another writer's
     if (left.value >= 0 && !lock(target, partial, left)) return;
   }
   if (::unlink(partial.c_str()) != 0 && errno != ENOENT)
