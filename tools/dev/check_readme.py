@@ -24,8 +24,8 @@ LEFT_OUT = [  # the beginning of a command, as a regular expression; why it is n
     (r"build/release/tests/|tools/fuzz", "another part of tools/test"),
     (r"tools/python tools/golden/", "compares with PyTorch and diffusers, which are not Debian packages"),
     (r"(tools/python )?tools/bench/(\w*against\w*|ranks|memory)\.py", "measures for minutes, most of them beside PyTorch"),
-    (r"tools/datasets/emoji|tools/python tools/eval/retrieval\.py|.*data/emoji", "wants a font package, data/emoji, and minutes"),
     (r".*baton train .*configs/train/", "trains for hours"),
+    (r"tools/datasets/emoji|tools/python tools/eval/retrieval\.py|.*data/emoji", "wants a font package, data/emoji, and minutes"),
 ]
 
 
