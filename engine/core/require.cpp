@@ -2,12 +2,11 @@
 
 namespace baton {
 
-void fail_logic(const std::string& message, const std::source_location& where) {
+void fail_logic(const std::string& message, std::string_view file, int line) {
   // "ops/linear.cpp" of a path that differs from builder to builder.
-  std::string_view file = where.file_name();
   if (const size_t name = file.rfind('/'); name != file.npos && name > 0)
     if (const size_t folder = file.rfind('/', name - 1); folder != file.npos) file.remove_prefix(folder + 1);
-  throw LogicError(fmt::format("{} ({}:{})", message, file, where.line()));
+  throw LogicError(fmt::format("{} ({}:{})", message, file, line));
 }
 
 }  // namespace baton
