@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <ranges>
 #include <regex>
 
 #include "engine/core/error.h"
@@ -56,8 +55,10 @@ void TensorStore::open_folder() {
         pickled ? "; the .bin file is a pickle, which is never read: save the model with safe_serialization=True" : "");
   }
   const auto& [variant, found] = *files.begin();
+  std::vector<std::string> variants;
+  for (const auto& entry : files) variants.push_back(entry.first);
   check(variant.empty() || files.size() == 1, "{}: weights in several variants ({}); keep one of them", path_.string(),
-        fmt::join(std::views::keys(files), ", "));
+        fmt::join(variants, ", "));
   const auto is_index = [](const Path& path) { return path.extension() == ".json"; };
   const auto of_transformers = [](const Path& path) { return path.filename().string().starts_with("model"); };
   check(of_transformers(found.front()) == of_transformers(found.back()),
