@@ -24,8 +24,6 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds period(0.1);  // between signs of life
-// If the launcher ends all ranks, it does so within this time: none of them should be blamed.
-constexpr Seconds end_of_run(0.3);
 constexpr int exit_lost = 1;
 
 Clock::duration in_ticks(Seconds time) { return std::chrono::duration_cast<Clock::duration>(time); }
@@ -150,9 +148,8 @@ class Watch::First : public Side {
       Message message;
       if (!receive(sockets_[rank], message)) {
         sockets_[rank].close();
-        if (now_[rank].ended) return;
-        std::this_thread::sleep_for(end_of_run);
-        lose(describe_rank(rank, now_[rank].step) + " was lost");
+        if (!now_[rank].ended) lose(describe_rank(rank, now_[rank].step) + " was lost");
+        return;
       }
       if (message.kind == Message::end) end_all(static_cast<int>(message.code));
       const int64_t heard = now_[rank].heard + 1;
@@ -201,10 +198,7 @@ class Watch::Other : public Side {
       if (silent > patient) first_is_lost("does not answer");
       if (!first_.readable(static_cast<int>(period.count() * 1000))) continue;
       Message message;
-      if (!receive(first_, message)) {
-        std::this_thread::sleep_for(end_of_run);
-        first_is_lost("was lost");
-      }
+      if (!receive(first_, message)) first_is_lost("was lost");
       if (message.kind == Message::end) std::_Exit(static_cast<int>(message.code));
       if (message.kind == Message::bye) return;
       silent = 0;
