@@ -24,7 +24,7 @@ std::string with_checksums(std::string file) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  return baton::fuzz::run([&] {
+  return baton::fuzz::run(size, [&] {
     const std::string file = with_checksums(std::string(baton::fuzz::text_of(data, size)));
     for (const auto& [keyword, text] : baton::parse_png_texts(file, "fuzz"))
       baton::fuzz::require(baton::is_utf8(keyword) && baton::is_utf8(text));

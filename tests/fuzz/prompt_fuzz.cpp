@@ -8,8 +8,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const auto t5 = baton::open_tokenizer(baton::test_dir() / "golden/t5_tokenizer");
   static const auto clip = baton::open_tokenizer(baton::test_dir() / "golden/clip_tokenizer");
-  return baton::fuzz::run([&] {
-    const auto text = baton::fuzz::text_of(data, size);
+  const std::string text = baton::fuzz::stretched(baton::fuzz::text_of(data, size), 60 << 10);
+  return baton::fuzz::run(text.size(), [&] {
     baton::check_prompt(text, "fuzz");
     const std::string cleaned = baton::clean_prompt(text);
     baton::fuzz::require(baton::is_utf8(cleaned));

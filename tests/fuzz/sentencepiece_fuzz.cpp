@@ -4,8 +4,9 @@
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  return baton::fuzz::run([&] {
-    const baton::UnigramModel model = baton::parse_sentencepiece(baton::fuzz::text_of(data, size), "fuzz");
+  const std::string file = baton::fuzz::stretched(baton::fuzz::text_of(data, size));
+  return baton::fuzz::run(file.size(), [&] {
+    const baton::UnigramModel model = baton::parse_sentencepiece(file, "fuzz");
     for (const int32_t id : model.set_apart)
       baton::fuzz::require(id >= 0 && static_cast<size_t>(id) < model.pieces.size());
     const baton::CharacterMap map(model.character_map, "fuzz");
