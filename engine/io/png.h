@@ -21,7 +21,7 @@ void write_png(const Path& path, const Image& image, const PngTexts& texts = {})
 
 // The texts of a PNG from anywhere, as UTF-8: tEXt, zTXt and iTXt; of equal keywords the first. Signature, lengths and
 // the checksums of all chunks are checked; pixels are not decoded. InputError if the file is no PNG, is cut short or
-// damaged, or has more than 16 MB of text, unpacked.
+// damaged, or has more than 4 MB of text, unpacked.
 std::map<std::string, std::string> read_png_texts(const Path& path);
 // The same from memory; messages start with `where`.
 std::map<std::string, std::string> parse_png_texts(std::string_view file, std::string_view where);

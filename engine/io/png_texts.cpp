@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view signature("\x89PNG\r\n\x1a\n", 8);
 constexpr int64_t most_file = 1 << 30;
-constexpr size_t most_text = 16 << 20;
+constexpr size_t most_text = 4 << 20;
 
 // Splits at the first NUL.
 std::string_view take_field(std::string_view& data, std::string_view where) {
