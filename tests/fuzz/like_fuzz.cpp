@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "engine/io/png.h"
 #include "pipelines/picture_file.h"
 #include "tests/fuzz/folder.h"

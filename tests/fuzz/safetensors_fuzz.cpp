@@ -19,7 +19,7 @@ void read_tensors(const baton::Path& path) {
       const baton::Tensor tensor = file.tensor(name);
       baton::fuzz::require(tensor.bytes() == file.header().tensors.find(name)->second.end -
                                                  file.header().tensors.find(name)->second.begin);
-      if (is_floating(tensor.dtype())) baton::fuzz::require(std::ssize(tensor.to_vector()) == tensor.numel());
+      if (baton::is_floating(tensor.dtype())) baton::fuzz::require(std::ssize(tensor.to_vector()) == tensor.numel());
     } catch (const baton::InputError&) {  // a type or a number of dimensions that we have no code for
     }
 }
