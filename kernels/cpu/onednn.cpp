@@ -38,12 +38,21 @@ dnnl::memory::data_type data_type(DType dtype) {
   return dtype == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
+namespace {
+bool has(dnnl::cpu_isa wanted) {
+  const auto bits = static_cast<unsigned>(wanted);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+}
+}  // namespace
+
 bool has_bf16() {
-  static const bool has = [] {
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
-  }();
-  return has;
+  static const bool has_it = has(dnnl::cpu_isa::avx512_core_bf16);
+  return has_it;
+}
+
+bool has_avx512() {
+  static const bool has_it = has(dnnl::cpu_isa::avx512_core);
+  return has_it;
 }
 
 void append(dnnl::post_ops& operations, Activation activation) {

@@ -23,6 +23,7 @@ dnnl::memory::data_type data_type(DType dtype);
 // True where oneDNN multiplies bf16 natively. Elsewhere operands are widened to f32 first, which is faster than its
 // emulation (AVX-512 without BF16) and works where it has none (AVX2). ONEDNN_MAX_CPU_ISA lowers what this sees.
 bool has_bf16();
+bool has_avx512();
 
 void append(dnnl::post_ops& operations, Activation activation);
 
@@ -58,7 +59,7 @@ constexpr bool vectors_must_be_dense = DNNL_VERSION_MAJOR >= 3;
 void* scratch(int slot, int64_t bytes);
 constexpr int scratchpad_slot = 0;  // used by Plan::run
 constexpr int first_free_slot = 1;
-constexpr int scratch_slots = 9;
+constexpr int scratch_slots = 10;
 
 // A view of the same shape and order of dimensions in memory, without gaps, in scratch memory.
 View scratch_like(const View& view, DType dtype, int slot);
