@@ -160,26 +160,34 @@ void add_tile(const Tensor& tile, Tensor& sum, std::vector<float>& weight, int64
     }
 }
 
-// Starts of windows of `extent` that cover [0, whole) with at least `overlap` in common; the last one ends at the
-// border.
-std::vector<int64_t> tile_starts(int64_t whole, int64_t extent, int64_t overlap) {
-  std::vector<int64_t> starts{0};
-  while (starts.back() + extent < whole) starts.push_back(std::min(starts.back() + extent - overlap, whole - extent));
-  return starts;
+// Windows that cover [0, whole): the fewest of at most `extent` that have `overlap` in common, all of one size, evenly
+// spread.
+struct Windows {
+  int64_t size;
+  std::vector<int64_t> starts;
+};
+Windows windows(int64_t whole, int64_t extent, int64_t overlap) {
+  if (whole <= extent) return {whole, {0}};
+  const auto divided_up = [](int64_t n, int64_t by) { return (n + by - 1) / by; };
+  const int64_t count = divided_up(whole - overlap, extent - overlap);
+  Windows result{divided_up(whole + (count - 1) * overlap, count), {}};
+  for (int64_t i = 0; i < count; ++i) result.starts.push_back(i * (whole - result.size) / (count - 1));
+  return result;
 }
 
 }  // namespace
 
 Tensor WanVae::decode_tiled(const Tensor& latents, int64_t tile) const {
   const int64_t f = config_.scale_factor_spatial, h = latents.dim(3), w = latents.dim(4);
-  const int64_t extent = std::max<int64_t>(tile / f, 4), overlap = extent / 4;
+  const int64_t extent = std::max<int64_t>(tile / f, 4);
+  const int64_t overlap = std::max<int64_t>(extent / 8, 1);  // by default 64 pixels, as diffusers has
   if (h <= extent && w <= extent) return decode(latents);
   Tensor sum = Tensor::zeros({latents.dim(0), picture_channels(), 1, h * f, w * f});
   std::vector<float> weight(h * f * w * f, 0.0f);
-  const int64_t rows = std::min(extent, h), columns = std::min(extent, w);
-  for (int64_t top : tile_starts(h, rows, overlap))
-    for (int64_t left : tile_starts(w, columns, overlap)) {
-      const Tensor window = contiguous(narrow(narrow(latents, 3, top, rows), 4, left, columns));
+  const Windows rows = windows(h, extent, overlap), columns = windows(w, extent, overlap);
+  for (int64_t top : rows.starts)
+    for (int64_t left : columns.starts) {
+      const Tensor window = contiguous(narrow(narrow(latents, 3, top, rows.size), 4, left, columns.size));
       add_tile(decode(window), sum, weight, top * f, left * f, overlap * f);
     }
   const int64_t pixels = h * f * w * f;
