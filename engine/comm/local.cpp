@@ -202,7 +202,7 @@ Pending LocalGroup::start_receive(Values data, int from) {
     if (std::ssize(message) != data.bytes())
       fail_run("group {}: rank {} sent {} bytes, rank {} expects {}", name(), from, message.size(), rank(),
                data.bytes());
-    std::memcpy(data.data, message.data(), message.size());
+    std::ranges::copy(message, static_cast<char*>(data.data));
   });
 }
 
