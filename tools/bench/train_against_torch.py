@@ -6,7 +6,8 @@ usage: train_against_torch.py [--batch 64] [--dtype auto|f32|bf16] [--compile] [
 A step: flow-matching loss of 64 latents of 16 x 16 x 16 (64 tokens; dim 256, 4 heads, 8 layers, feed-forward 1,024) with captions of at most 24 tokens
 through a text encoder trained along (UMT5, 3 layers of 256), forward, backward, clipping, Muon for the blocks' matrices and AdamW for the rest.
 PyTorch: diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel under bf16 autocast, fused AdamW, torch.optim.Muon, clipping with foreach;
---compile passes both models through torch.compile. Its batches are random numbers that are ready in memory; Baton reads, draws and tokenises its own,
+torch.optim.Muon orthogonalises in bf16 whatever the gradients are, which takes nearly all of the step where the processor has no bf16 products: with
+--dtype f32 it does so in f32, as Baton does. --compile passes both models through torch.compile. Its batches are random numbers that are ready in memory; Baton reads, draws and tokenises its own,
 from pictures encoded by an untrained autoencoder (the values do not change the time). Neither keeps averaged weights.
 Each round is `steps` timed steps of each after as many that are not timed. Exit code 1 if PyTorch's time / Baton's is below 1.2 in the median.
 
@@ -66,6 +67,18 @@ class Baton:
         return options.batch / json.loads(lines[-1])["samples_per_second"]
 
 
+def orthogonalize(gradient, coefficients, steps, eps):
+    """The Newton-Schulz iteration of torch.optim.Muon (Jordan et al., 2024) in the type of the gradient."""
+    a, b, c = coefficients
+    tall = gradient.size(0) > gradient.size(1)
+    x = gradient.T if tall else gradient
+    x = x / x.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
 class Torch:
     def __init__(self, options):
         import torch
@@ -92,6 +105,8 @@ class Torch:
                 is_matrix = in_block and parameter.ndim == 2 and "relative_attention_bias" not in name
                 (matrices if is_matrix else rest).append(parameter)
         optim = self.torch.optim
+        if self.options.dtype == "f32":
+            optim._muon._zeropower_via_newtonschulz = orthogonalize
         return [optim.Muon(matrices, lr=LEARNING_RATE["muon"], momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
                 optim.AdamW(rest, lr=LEARNING_RATE["adamw"], betas=(0.9, 0.98), weight_decay=0.01, fused=True)]
 
