@@ -4,10 +4,10 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
-#include <utility>
 
 #include "kernels/convert.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/weight_gradient.h"
 #include "kernels/elementwise.h"
 
 namespace baton::kernels::cpu {
@@ -44,13 +44,6 @@ struct Matrix {
   }
 };
 
-// The distance between rows of a matrix [·, columns] f32, in elements: an odd number of cache lines. Rows that a power
-// of two lies between all fall into a few sets of the L1 cache, where a product with AVX2 runs at half its rate.
-int64_t spread_step(int64_t columns) {
-  constexpr int64_t line = 16;
-  return ((columns + line - 1) / line | 1) * line;
-}
-
 // b [K, N] blocked as oneDNN likes it for a typical number of rows. Its choice depends on N, K and the processor,
 // hardly on M. With AVX2 it likes plain rows; theirs are spread.
 memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
@@ -67,10 +60,9 @@ memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
   return known[key] = chosen;
 }
 
-onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c, bool accumulate) {
+onednn::Plan make_plan(const GemmArgs& args, const Matrix& a, const Matrix& b, const Matrix& c) {
   const bool batched = args.c.rank == 3;
   dnnl::post_ops operations;
-  if (accumulate) operations.append_sum(1.0f);
   onednn::append(operations, args.activation);
 
   const memory::desc a_desc = a.desc(args.a.dtype, batched), c_desc = c.desc(args.c.dtype, batched);
@@ -156,50 +148,19 @@ void gemm_dense(const GemmArgs& args) {
 }
 
 // Plans of oneDNN's products are made for their shapes, strides and types.
-void run_product(const GemmArgs& args, bool accumulate = false) {
+void run_product(const GemmArgs& args) {
   const Matrix a(args.a), b(args.b), c(args.c);
   const auto code = [](DType dtype) { return static_cast<int64_t>(dtype); };
-  const int64_t flags = static_cast<int64_t>(args.activation) * 4 + args.b_is_packed * 2 + accumulate;
+  const int64_t flags = static_cast<int64_t>(args.activation) * 2 + args.b_is_packed;
   const GemmKey key{{args.c.rank, a.batch, b.batch, c.batch, c.rows, c.columns, a.columns, a.batch_step, a.row_step,
                      a.column_step, b.batch_step, b.row_step, b.column_step, c.batch_step, c.row_step,
                      code(args.a.dtype), code(args.c.dtype), args.bias ? code(args.bias.dtype) : -1, flags}};
   thread_local onednn::PlanCache<19> plans;
   const auto make = [&] {
     const bool inner = onednn::has_avx512() && is_weight_gradient(args, a, b, c);
-    return inner ? make_weight_gradient_plan(args, a, b) : make_plan(args, a, b, c, accumulate);
+    return inner ? make_weight_gradient_plan(args, a, b) : make_plan(args, a, b, c);
   };
   plans.get(key, make).run({args.a.data, args.b.data, args.bias.data, args.c.data});
-}
-
-View transposed(View matrix) {
-  std::swap(matrix.shape[0], matrix.shape[1]);
-  std::swap(matrix.stride[0], matrix.stride[1]);
-  return matrix;
-}
-
-// Some rows of a matrix [M, N] f32 without gaps, copied to rows that are spread.
-View spread_rows(View matrix, int64_t begin, int64_t count, int slot) {
-  const int64_t columns = matrix.shape[1], step = spread_step(columns);
-  matrix.data = matrix.as<float>() + begin * columns;
-  matrix.shape[0] = count;
-  View spread = matrix;
-  spread.stride[0] = step;
-  spread.data = onednn::scratch(slot, count * step * size_of(DType::f32));
-  copy({matrix, spread});
-  return spread;
-}
-
-// dW [N, K] = dY^T X with AVX2: over copies of some samples at a time that stay in the cache, as their rows are spread.
-// A thread, GFLOP/s (whole, so): dW [1024, 256] 51, 61; [896, 256] 53, 61; [1536, 1536] 76, 73; of a peak of 86.
-void weight_gradient_by_parts(const GemmArgs& args) {
-  constexpr int64_t samples = 128;
-  constexpr int slot = onednn::first_free_slot + 7;
-  const View dy = transposed(args.a), x = args.b;
-  for (int64_t begin = 0; begin < x.shape[0]; begin += samples) {
-    const int64_t count = std::min(samples, x.shape[0] - begin);
-    const View dy_part = spread_rows(dy, begin, count, slot), x_part = spread_rows(x, begin, count, slot + 1);
-    run_product({transposed(dy_part), x_part, {}, args.c}, begin > 0);
-  }
 }
 
 // Our own of an activation, where it has one: with AVX2, oneDNN's take up to 6 ns a value in a product.
@@ -239,7 +200,8 @@ void gemm(const GemmArgs& args) {
   const Matrix a(args.a), b(args.b), c(args.c);
   if (a.columns == 0) return set_to_zero(args, c);
   if (onednn::has_avx512()) return run_product(args);
-  if (is_weight_gradient(args, a, b, c)) return weight_gradient_by_parts(args);
+  if (is_weight_gradient(args, a, b, c))
+    return weight_gradient(args.a.as<float>(), args.b.as<float>(), args.c.as<float>(), a.columns, a.rows, b.columns);
   if (const auto own = own_activation(args.activation); own && is_dense(c)) {
     GemmArgs product = args;
     product.activation = Activation::none;

@@ -14,7 +14,16 @@
 #include "kernels/view.h"
 
 // What gemm.cpp and conv.cpp share of oneDNN, and the only place that knows how its versions 2 and 3 differ.
-namespace baton::kernels::cpu::onednn {
+namespace baton::kernels::cpu {
+
+// The distance between rows of a matrix [·, columns] f32, in elements: an odd number of cache lines. Rows that a power
+// of two lies between all fall into a few sets of the L1 cache, where a product with AVX2 runs at half its rate.
+inline int64_t spread_step(int64_t columns) {
+  constexpr int64_t line = 16;
+  return ((columns + line - 1) / line | 1) * line;
+}
+
+namespace onednn {
 
 const dnnl::engine& engine();
 
@@ -59,7 +68,7 @@ constexpr bool vectors_must_be_dense = DNNL_VERSION_MAJOR >= 3;
 void* scratch(int slot, int64_t bytes);
 constexpr int scratchpad_slot = 0;  // used by Plan::run
 constexpr int first_free_slot = 1;
-constexpr int scratch_slots = 10;
+constexpr int scratch_slots = 9;
 
 // A view of the same shape and order of dimensions in memory, without gaps, in scratch memory.
 View scratch_like(const View& view, DType dtype, int slot);
@@ -153,4 +162,5 @@ class PlanCache {
   uint64_t clock_ = 0;
 };
 
-}  // namespace baton::kernels::cpu::onednn
+}  // namespace onednn
+}  // namespace baton::kernels::cpu

@@ -98,7 +98,8 @@ TEST_P(GemmCases, MatchesDoubleReferenceAndStaysInside) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const int64_t sizes[][3] = {{1, 1, 1}, {1, 17, 3}, {17, 1, 3}, {3, 17, 1}, {64, 64, 64}, {33, 47, 129}};
+  const int64_t sizes[][3] = {{1, 1, 1},    {1, 17, 3},    {17, 1, 3},    {3, 17, 1},
+                              {64, 64, 64}, {33, 47, 129}, {100, 80, 300}};
   for (const auto& [m, n, k] : sizes)
     for (int bits = 0; bits < 8; ++bits)
       for (int types = 0; types < 3; ++types)
