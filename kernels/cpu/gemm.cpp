@@ -56,7 +56,7 @@ memory::desc packed_desc(int64_t k, int64_t n, DType dtype) {
   const memory::desc c({typical_rows, n}, type, memory::format_tag::ab);
   memory::desc chosen = onednn::describe<dnnl::matmul>(onednn::attributes(), a, b, c).weights_desc();
   if (dtype == DType::f32 && chosen == memory::desc({k, n}, type, memory::format_tag::ab))
-    chosen = memory::desc({k, n}, type, memory::dims{spread_step(n), 1});
+    chosen = memory::desc({k, n}, type, memory::dims{onednn::spread_step(n), 1});
   return known[key] = chosen;
 }
 

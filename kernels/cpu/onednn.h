@@ -14,7 +14,9 @@
 #include "kernels/view.h"
 
 // What gemm.cpp and conv.cpp share of oneDNN, and the only place that knows how its versions 2 and 3 differ.
-namespace baton::kernels::cpu {
+namespace baton::kernels::cpu::onednn {
+
+const dnnl::engine& engine();
 
 // The distance between rows of a matrix [·, columns] f32, in elements: an odd number of cache lines. Rows that a power
 // of two lies between all fall into a few sets of the L1 cache, where a product with AVX2 runs at half its rate.
@@ -22,10 +24,6 @@ inline int64_t spread_step(int64_t columns) {
   constexpr int64_t line = 16;
   return ((columns + line - 1) / line | 1) * line;
 }
-
-namespace onednn {
-
-const dnnl::engine& engine();
 
 dnnl::memory::data_type data_type(DType dtype);
 
@@ -162,5 +160,4 @@ class PlanCache {
   uint64_t clock_ = 0;
 };
 
-}  // namespace onednn
-}  // namespace baton::kernels::cpu
+}  // namespace baton::kernels::cpu::onednn

@@ -27,7 +27,8 @@ struct Part {
 // Columns of some rows of a matrix, copied to rows that are spread.
 void copy_columns(const float* matrix, int64_t columns, const Part& part, int64_t rows, float* target) {
   for (int64_t row = 0; row < rows; ++row)
-    std::memcpy(target + row * spread_step(part.size), matrix + row * columns + part.begin, part.size * sizeof(float));
+    std::memcpy(target + row * onednn::spread_step(part.size), matrix + row * columns + part.begin,
+                part.size * sizeof(float));
 }
 
 }  // namespace
@@ -36,7 +37,8 @@ void weight_gradient(const float* dy, const float* x, float* dw, int64_t m, int6
   // Each thread has a block of dw of its own: rows of it, and columns only where there are more threads than rows for.
   const int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
   const int64_t down = std::clamp<int64_t>(n / 32, 1, threads), across = std::clamp<int64_t>(k / 32, 1, threads / down);
-  const int64_t wide = spread_step((n + down - 1) / down), wide_x = spread_step((k + across - 1) / across);
+  const int64_t wide = onednn::spread_step((n + down - 1) / down),
+                wide_x = onednn::spread_step((k + across - 1) / across);
   const ThreadScratch scratch(samples * (wide + wide_x));
   std::atomic<dnnl_status_t> status = dnnl_success;
   parallel_for(down * across, m * n * k / (down * across), [&](int64_t begin, int64_t end, int thread) {
@@ -48,9 +50,9 @@ void weight_gradient(const float* dy, const float* x, float* dw, int64_t m, int6
         const int64_t count = std::min(samples, m - first);
         copy_columns(dy + first * n, n, rows, count, some_dy);
         copy_columns(x + first * k, k, columns, count, some_x);
-        const auto result = dnnl_sgemm('T', 'N', rows.size, columns.size, count, 1, some_dy, spread_step(rows.size),
-                                       some_x, spread_step(columns.size), first > 0 ? 1 : 0,
-                                       dw + rows.begin * k + columns.begin, k);
+        const auto result =
+            dnnl_sgemm('T', 'N', rows.size, columns.size, count, 1, some_dy, onednn::spread_step(rows.size), some_x,
+                       onednn::spread_step(columns.size), first > 0 ? 1 : 0, dw + rows.begin * k + columns.begin, k);
         if (result != dnnl_success) status = result;
       }
     }
