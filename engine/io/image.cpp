@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/io/decoding_memory.h"
 #include "engine/io/image_header.h"
+#include "engine/io/tiff.h"
 #include "engine/io/webp_animation.h"
 
 namespace baton {
@@ -42,6 +43,11 @@ cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::str
   check(file.size() < 132 || file.substr(128, 4) != "DICM",
         "{}: a DICOM file, which cannot be read; save it anew as PNG", where);
   if (const std::optional<WebpFrame> frame = first_webp_frame(file)) return decode_frame(*frame, header, where);
+  if (is_tiff(file)) {
+    cv::Mat decoded(static_cast<int>(header.height), static_cast<int>(header.width), CV_8UC4);
+    decode_tiff(file, header, where, decoded.data);
+    return decoded;
+  }
   const cv::Mat buffer(1, static_cast<int>(file.size()), CV_8U, const_cast<char*>(file.data()));
   cv::Mat decoded;
   try {
@@ -92,7 +98,8 @@ void copy_pixels(const cv::Mat& from, const ImageHeader& header, const Color& ba
       const auto [column, row] = upright(header.orientation, x, y, header);
       for (int64_t c = 0; c < 3; ++c) {
         const int64_t value = channels == 1 ? pixel[0] : pixel[2 - c];
-        const int64_t mixed = value * alpha + background[c] * unit * (full - alpha);
+        const int64_t own = value * (header.premultiplied ? full : alpha);
+        const int64_t mixed = std::min(own + background[c] * unit * (full - alpha), full * full);
         to.pixels[3 * (row * to.width + column) + c] = static_cast<uint8_t>((mixed + full * unit / 2) / (full * unit));
       }
     }
@@ -112,7 +119,7 @@ Image decode_image(std::string_view file, std::string_view where, const Color& b
         header.height, most_decoding_bytes >> 20);
   const DecodingMemory memory(header.width * header.height * each);
   const cv::Mat decoded = decode_pixels(file, header, where);
-  Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3)};
+  Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3), header.first_of_several};
   if (header.orientation >= 5) std::swap(image.width, image.height);
   if (decoded.depth() == CV_8U)
     copy_pixels<uint8_t>(decoded, header, background, image);

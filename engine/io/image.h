@@ -13,13 +13,14 @@ namespace baton {
 // An 8-bit RGB picture, rows from top to bottom.
 struct Image {
   int64_t width = 0, height = 0;
-  std::vector<uint8_t> pixels;  // [height, width, 3]
+  std::vector<uint8_t> pixels;    // [height, width, 3]
+  bool first_of_several = false;  // its file holds further frames or pages
 };
 
 using Color = std::array<uint8_t, 3>;
 constexpr Color white{255, 255, 255};
 
-// Decodes PNG, JPEG, WebP or BMP (of an animation the first frame): turned upright by its EXIF orientation,
+// Decodes PNG, JPEG, WebP, TIFF or BMP (the first frame or page of several): turned upright by its EXIF orientation,
 // transparency composited over `background`, grey and 16-bit pictures made 8-bit RGB. InputError naming the file if it
 // is too large (512 MB; 1 GiB to decode, 153 megapixels of most kinds; refused before decoding), damaged, cut short or
 // no picture. All threads together decode no more than 1 GiB at one time. Colour profiles are not applied: values are

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/io/tiff.h"
 
 namespace baton {
 namespace {
@@ -51,6 +52,7 @@ ImageHeader read_png(std::string_view file, std::string_view where) {
     if (depth == 16) header.bytes_per_pixel = 8;
     if (type == "tRNS" && grey && depth >= 1 && depth <= 16)  // decoders scale fewer bits to 8
       header.transparent_grey = read_big(data, 0, 2) * (depth < 8 ? 255 / ((1u << depth) - 1) : 1);
+    if (type == "acTL") header.first_of_several = read_big(data, 0, 4) > 1;
     if (type == "eXIf") header.orientation = exif_orientation(data);
     rest.remove_prefix(12 + length);
   }
@@ -104,6 +106,7 @@ ImageHeader read_webp(std::string_view file, std::string_view where) {
   ImageHeader header;
   header.bytes_per_pixel = 8;  // the lossless decoder unpacks to a buffer of its own
   check(read_little(file, 4, 4) <= file.size() - 8, "{}: the WebP file is cut short", where);
+  int frames = 0;
   for (size_t at = 12; at + 8 <= file.size();) {
     const std::string_view type = file.substr(at, 4), data = file.substr(at + 8, read_little(file, at + 4, 4));
     if (header.width == 0 && type == "VP8X")
@@ -115,6 +118,8 @@ ImageHeader read_webp(std::string_view file, std::string_view where) {
       header.height = (read_little(data, 1, 4) >> 14 & 0x3fff) + 1;
     else if (type == "EXIF")
       header.orientation = exif_orientation(data);
+    else if (type == "ANMF")
+      header.first_of_several = ++frames > 1;
     at += 8 + data.size() + data.size() % 2;
   }
   return header;
@@ -146,7 +151,7 @@ uint32_t read_little(std::string_view bytes, size_t at, size_t size) {
 
 bool is_picture_start(std::string_view start) {
   return start.starts_with(png_signature) || start.starts_with(jpeg_signature) || start.starts_with(bmp_signature) ||
-         (start.size() >= 12 && is_webp(start));
+         is_tiff(start) || (start.size() >= 12 && is_webp(start));
 }
 
 ImageHeader read_image_header(std::string_view file, std::string_view where) {
@@ -157,10 +162,12 @@ ImageHeader read_image_header(std::string_view file, std::string_view where) {
     header = read_jpeg(file, where);
   else if (file.size() >= 12 && is_webp(file))
     header = read_webp(file, where);
+  else if (is_tiff(file))
+    header = read_tiff_header(file, where);
   else if (file.starts_with(bmp_signature))
     header = read_bmp(file, where);
   else
-    fail("{}: not a picture that can be read; PNG, JPEG, WebP and BMP can", where);
+    fail("{}: not a picture that can be read; PNG, JPEG, WebP, TIFF and BMP can", where);
   constexpr int64_t most = INT32_MAX;  // of every one of these formats; products of both stay below 2^62
   check(header.width > 0 && header.height > 0 && header.width <= most && header.height <= most,
         "{}: a picture without pixels, or damaged", where);

@@ -11,11 +11,13 @@ struct ImageHeader {
   int orientation = 1;            // EXIF's 1 … 8: which way up; 1 where nothing or nonsense is said
   int64_t transparent_grey = -1;  // in a grey PNG: the value (of 8 or 16 bits) that stands for transparent
   int64_t bytes_per_pixel = 4;    // at most, that a decoder holds at one time: its output, and what it needs beside
+  bool premultiplied = false;     // by its alpha
+  bool first_of_several = false;  // frames or pages, whose others are not read
 };
 
-// Reads the header of a PNG, JPEG, WebP or BMP file. InputError when it is of another kind, cut short, or a JPEG of
-// more than 256 scans (each costs a pass over all pixels, however small the file). `file` is the whole file; messages
-// start with `where`.
+// Reads the header of a PNG, JPEG, WebP, TIFF or BMP file. InputError when it is of another kind, which is named where
+// it is known, cut short, or a JPEG of more than 256 scans (each costs a pass over all pixels, however small the file).
+// `file` is the whole file; messages start with `where`.
 ImageHeader read_image_header(std::string_view file, std::string_view where);
 
 // Whether a file that starts with these bytes (16 or more) is of one of these kinds.

@@ -11,7 +11,7 @@ LADDER = ["kernels", "engine/core", "engine/tensor", "engine/autograd", "engine/
           "engine/io", "engine/config", "engine/plan", "engine/data", "engine/train", "pipelines", "tools", "tests"]
 OWNERS = {  # library header -> folders or files that may include it
     r"dnnl": ["kernels/cpu"], r"hwy/": ["kernels/cpu", "tests/kernels", "tests/ops"], r"omp\.h": ["kernels/cpu", "pipelines", "tools", "tests"],
-    r"opencv2/": ["engine/io", "engine/data", "tests/io"], r"png\.h": ["engine/io", "tests"], r"yaml-cpp/": ["engine/config"],
+    r"opencv2/": ["engine/io", "engine/data", "tests/io"], r"png\.h": ["engine/io", "tests"], r"tiffio\.h": ["engine/io/tiff.cpp"], r"yaml-cpp/": ["engine/config"],
     r"nlohmann/": ["engine/io", "engine/config/train_start.cpp", "engine/data", "engine/train", "pipelines", "tools", "tests"],
     r"mpi\.h": ["engine/comm/mpi.cpp"], r"pmix": ["engine/comm/rendezvous.cpp"], r"CLI/": ["tools"], r"spdlog/": ["engine/core"], r"xxhash": ["engine/io"],
 }

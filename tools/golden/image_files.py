@@ -1,4 +1,4 @@
-"""Small pictures of every kind that data sets hold -> images/*.{png,jpg,webp,bmp}, images.json.
+"""Small pictures of every kind that data sets hold -> images/*.{png,jpg,webp,bmp,tif}, images.json.
 
 images.json: {file: {"width", "height", "pixels": rows of RGB as Pillow reads them: upright, over white, 8 bits, "tolerance"}}. Pillow keeps
 16-bit grey but not 16-bit colour, and decodes JPEG by another library version: the tolerance allows for that.
@@ -62,6 +62,13 @@ def write_files(folder):
     part = Image.new("RGBA", (24, 16))
     part.paste(picture.resize((8, 8)), (10, 4))
     save("animated_part.webp", part, save_all=True, append_images=[part.rotate(180)], duration=100, lossless=True, exact=True)
+    save("grey16.tif", small.convert("I;16").point(lambda v: v * 200 + 77))
+    save("bits.tif", small.convert("1"), compression="group4")
+    save("palette.tif", small.quantize(8), compression="packbits")
+    save("rgba_oriented.tif", with_alpha(small), compression="tiff_lzw", tiffinfo={ORIENTATION: 6})
+    save("lossy.tif", picture, compression="jpeg", quality=95)
+    save("pages.tif", small, save_all=True, append_images=[small.rotate(180)], compression="tiff_adobe_deflate")
+    save("big.tif", small, big_tiff=True)
     save("grey.jpg", picture.convert("L"), quality=95)
     save("progressive.jpg", picture, quality=95, subsampling=0, progressive=True)
     for value in range(1, 9):
