@@ -18,6 +18,12 @@ namespace {
 
 constexpr int64_t most_bytes = 512 << 20;
 
+// OpenCV's own threads would come on top of those that are counted; pictures are decoded side by side as it is.
+void keep_to_this_thread() {
+  static const bool done = (cv::setNumThreads(0), true);
+  (void)done;
+}
+
 cv::Mat decode_pixels(std::string_view file, const ImageHeader& header, std::string_view where);
 
 // The canvas with this frame of an animation on it.
@@ -112,6 +118,7 @@ Image read_image(const Path& path, const Color& background) {
 }
 
 Image decode_image(std::string_view file, std::string_view where, const Color& background) {
+  keep_to_this_thread();
   const ImageHeader header = read_image_header(file, where);
   const int64_t each = header.bytes_per_pixel + 3;
   check(header.width <= most_decoding_bytes / each / header.height,
@@ -119,7 +126,9 @@ Image decode_image(std::string_view file, std::string_view where, const Color& b
         header.height, most_decoding_bytes >> 20);
   const DecodingMemory memory(header.width * header.height * each);
   const cv::Mat decoded = decode_pixels(file, header, where);
-  Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3), header.first_of_several};
+  Image image{header.width, header.height, std::vector<uint8_t>(decoded.total() * 3)};
+  image.first_of_several = header.first_of_several;
+  image.other_colours = header.other_colours;
   if (header.orientation >= 5) std::swap(image.width, image.height);
   if (decoded.depth() == CV_8U)
     copy_pixels<uint8_t>(decoded, header, background, image);
@@ -132,6 +141,7 @@ Image resize_image(const Image& image, int64_t width, int64_t height) {
   check(width > 0 && height > 0 && image.width > 0 && image.height > 0, "image: cannot resize {}x{} to {}x{}",
         image.width, image.height, width, height);
   if (width == image.width && height == image.height) return image;
+  keep_to_this_thread();
   Image out{width, height, std::vector<uint8_t>(width * height * 3)};
   const cv::Mat from(static_cast<int>(image.height), static_cast<int>(image.width), CV_8UC3,
                      const_cast<uint8_t*>(image.pixels.data()));

@@ -1,9 +1,12 @@
 #include "engine/io/image_header.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/io/color_profile.h"
 #include "engine/io/tiff.h"
 
 namespace baton {
@@ -12,6 +15,8 @@ namespace {
 constexpr std::string_view png_signature("\x89PNG\r\n\x1a\n", 8);
 constexpr std::string_view jpeg_signature = "\xff\xd8\xff", bmp_signature = "BM";
 constexpr std::string_view exif_prefix("Exif\0\0", 6);
+// Of a profile in several segments, the first, which holds what is looked at.
+constexpr std::string_view profile_prefix("ICC_PROFILE\0\1", 13);
 
 bool is_webp(std::string_view file) { return file.starts_with("RIFF") && file.substr(8, 4) == "WEBP"; }
 
@@ -34,11 +39,27 @@ int exif_orientation(std::string_view exif) {
   return 1;
 }
 
+// The profile in iCCP: name NUL method packed. What is looked at stands at its start.
+std::string png_profile(std::string_view data) {
+  data.remove_prefix(std::min(data.find('\0') + 2, data.size()));
+  std::string profile(1 << 16, '\0');
+  z_stream stream{};
+  if (inflateInit(&stream) != Z_OK) return {};
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
+  stream.avail_in = static_cast<uInt>(data.size());
+  stream.next_out = reinterpret_cast<Bytef*>(profile.data());
+  stream.avail_out = static_cast<uInt>(profile.size());
+  inflate(&stream, Z_SYNC_FLUSH);
+  inflateEnd(&stream);
+  profile.resize(profile.size() - stream.avail_out);
+  return profile;
+}
+
 // Chunks {length, type, data, checksum}; IHDR holds width, height, bits and colour type (0: grey).
 ImageHeader read_png(std::string_view file, std::string_view where) {
   ImageHeader header;
   uint32_t depth = 0;
-  bool grey = false;
+  bool grey = false, profiled = false;  // one profile is looked at: a small chunk may unpack to much
   std::string_view rest = file.substr(png_signature.size());
   for (std::string_view type; type != "IEND";) {
     const uint32_t length = read_big(rest, 0, 4);
@@ -53,6 +74,7 @@ ImageHeader read_png(std::string_view file, std::string_view where) {
     if (type == "tRNS" && grey && depth >= 1 && depth <= 16)  // decoders scale fewer bits to 8
       header.transparent_grey = read_big(data, 0, 2) * (depth < 8 ? 255 / ((1u << depth) - 1) : 1);
     if (type == "acTL") header.first_of_several = read_big(data, 0, 4) > 1;
+    if (type == "iCCP" && !profiled) header.other_colours = !is_srgb_profile(png_profile(data)), profiled = true;
     if (type == "eXIf") header.orientation = exif_orientation(data);
     rest.remove_prefix(12 + length);
   }
@@ -72,7 +94,7 @@ void check_jpeg_scans(std::string_view rest, std::string_view where) {
 // Segments {FF, marker, length with itself, data}; SOF0 … SOF15 hold the size, APP1 the EXIF data.
 ImageHeader read_jpeg(std::string_view file, std::string_view where) {
   ImageHeader header;
-  constexpr uint32_t start_of_scan = 0xda, app1 = 0xe1, tem = 0x01, rst0 = 0xd0, rst7 = 0xd7;
+  constexpr uint32_t start_of_scan = 0xda, app1 = 0xe1, app2 = 0xe2, tem = 0x01, rst0 = 0xd0, rst7 = 0xd7;
   uint32_t components = 0;
   bool progressive = false;
   for (size_t at = 2;;) {
@@ -91,6 +113,8 @@ ImageHeader read_jpeg(std::string_view file, std::string_view where) {
       progressive = marker % 4 == 2;  // SOF2, 6, 10, 14
     }
     if (marker == app1 && data.starts_with(exif_prefix)) header.orientation = exif_orientation(data);
+    if (marker == app2 && data.starts_with(profile_prefix))
+      header.other_colours = !is_srgb_profile(data.substr(profile_prefix.size() + 1));
     at += 2 + length;
     if (marker != start_of_scan) continue;
     // A picture that arrives in several scans is gathered as coefficients, of 16 bits, before its pixels are computed.
@@ -118,6 +142,8 @@ ImageHeader read_webp(std::string_view file, std::string_view where) {
       header.height = (read_little(data, 1, 4) >> 14 & 0x3fff) + 1;
     else if (type == "EXIF")
       header.orientation = exif_orientation(data);
+    else if (type == "ICCP")
+      header.other_colours = !is_srgb_profile(data);
     else if (type == "ANMF")
       header.first_of_several = ++frames > 1;
     at += 8 + data.size() + data.size() % 2;
@@ -131,6 +157,34 @@ ImageHeader read_bmp(std::string_view file, std::string_view where) {
   if (old) return {read_little(file, 18, 2), read_little(file, 20, 2)};
   const auto height = static_cast<int32_t>(read_little(file, 22, 4));  // negative: rows from top to bottom
   return {static_cast<int32_t>(read_little(file, 18, 4)), std::abs(int64_t{height})};
+}
+
+// The name of a kind of pictures that is not read; empty for what is no picture that we know.
+std::string_view name_of_other_kind(std::string_view file) {
+  using namespace std::string_view_literals;
+  static constexpr struct {
+    size_t at;
+    std::string_view bytes, name;
+  } kinds[] = {{0, "GIF8"sv, "GIF"},
+               {8, "avif"sv, "AVIF"},
+               {8, "avis"sv, "AVIF"},
+               {8, "hei"sv, "HEIC"},
+               {8, "hev"sv, "HEIC"},
+               {8, "mif1"sv, "HEIC"},
+               {8, "msf1"sv, "HEIC"},
+               {0, "\xff\x0a"sv, "JPEG XL"},
+               {0, "\0\0\0\x0cJXL "sv, "JPEG XL"},
+               {0, "\0\0\0\x0cjP  "sv, "JPEG 2000"},
+               {0, "\xff\x4f\xff\x51"sv, "JPEG 2000"},
+               {0, "\0\0\x01\0"sv, "ICO"},
+               {0, "8BPS"sv, "PSD"},
+               {0, "\x76\x2f\x31\x01"sv, "OpenEXR"},
+               {0, "<svg"sv, "SVG"}};
+  for (const auto& kind : kinds)
+    if (file.size() > kind.at && file.substr(kind.at).starts_with(kind.bytes) &&
+        (kind.at == 0 || file.substr(4, 4) == "ftyp"))
+      return kind.name;
+  return {};
 }
 
 }  // namespace
@@ -155,6 +209,8 @@ bool is_picture_start(std::string_view start) {
 }
 
 ImageHeader read_image_header(std::string_view file, std::string_view where) {
+  const std::string_view other = name_of_other_kind(file);
+  check(other.empty(), "{}: a picture of the kind {}, which is not read; convert it to PNG", where, other);
   ImageHeader header;
   if (file.starts_with(png_signature))
     header = read_png(file, where);

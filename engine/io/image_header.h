@@ -13,6 +13,7 @@ struct ImageHeader {
   int64_t bytes_per_pixel = 4;    // at most, that a decoder holds at one time: its output, and what it needs beside
   bool premultiplied = false;     // by its alpha
   bool first_of_several = false;  // frames or pages, whose others are not read
+  bool other_colours = false;     // than sRGB's, says its colour profile
 };
 
 // Reads the header of a PNG, JPEG, WebP, TIFF or BMP file. InputError when it is of another kind, which is named where

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/io/color_profile.h"
 
 namespace baton {
 namespace {
@@ -221,6 +222,10 @@ ImageHeader read_tiff_header(std::string_view file, std::string_view where) {
   if (orientation >= 1 && orientation <= 8) header.orientation = orientation;
   header.premultiplied = kind.has_alpha() && kind.extra[0] == EXTRASAMPLE_ASSOCALPHA;
   header.first_of_several = !TIFFLastDirectory(tiff.get());
+  uint32_t bytes = 0;
+  const char* profile = nullptr;
+  if (TIFFGetField(tiff.get(), TIFFTAG_ICCPROFILE, &bytes, &profile) && profile)
+    header.other_colours = !is_srgb_profile({profile, bytes});
   return header;
 }
 

@@ -96,14 +96,62 @@ TEST(Image, RefusesBombsBeforeDecoding) {
 TEST(Image, RefusesWhatIsNoPicture) {
   EXPECT_REFUSED(decode_image("", "a"), "a: not a picture that can be read; PNG, JPEG, WebP, TIFF and BMP can");
   EXPECT_REFUSED(decode_image(std::string_view("II*\0", 4), "a"), "the TIFF file is damaged or cut short");
-  EXPECT_REFUSED(decode_image("GIF89a", "a"), "not a picture");
-  EXPECT_REFUSED(decode_image("<svg/>", "a"), "not a picture");
+  EXPECT_REFUSED(decode_image("<html/>", "a"), "not a picture");
   EXPECT_REFUSED(decode_image(std::string_view("RIFF\xff\0\0\0WEBP", 12), "a"), "the WebP file is cut short");
   EXPECT_REFUSED(decode_image("BM", "a"), "without pixels");
   std::string disguised = slurp(golden / "images/oriented.webp");  // OpenCV would hand it to a decoder that aborts
   disguised.resize(std::max<size_t>(disguised.size(), 136));
   disguised.replace(128, 4, "DICM");
   EXPECT_REFUSED(decode_image(disguised, "a"), "a: a DICOM file");
+}
+
+TEST(Image, NamesTheKindsThatItDoesNotRead) {
+  using namespace std::string_view_literals;
+  for (const auto& [start, kind] :
+       std::vector<std::pair<std::string_view, const char*>>{{"GIF89a\1\0\1\0"sv, "GIF"},
+                                                             {"\0\0\0\x20"
+                                                              "ftypavif\0\0\0\0"sv,
+                                                              "AVIF"},
+                                                             {"\0\0\0\x18"
+                                                              "ftypheic\0\0\0\0"sv,
+                                                              "HEIC"},
+                                                             {"\0\0\0\x18"
+                                                              "ftypmif1\0\0\0\0"sv,
+                                                              "HEIC"},
+                                                             {"\xff\x0a\xfa\x1f"sv, "JPEG XL"},
+                                                             {"\0\0\0\x0cJXL \r\n\x87\n"sv, "JPEG XL"},
+                                                             {"\0\0\0\x0cjP  \r\n\x87\n"sv, "JPEG 2000"},
+                                                             {"\0\0\1\0\1\0\x10\x10"sv, "ICO"},
+                                                             {"8BPS\0\1"sv, "PSD"},
+                                                             {"<svg/>"sv, "SVG"}})
+    EXPECT_REFUSED(decode_image(start, "a"),
+                   fmt::format("a: a picture of the kind {}, which is not read; convert it to PNG", kind));
+}
+
+TEST(Image, SaysWhetherItsFileHoldsMore) {
+  for (const char* name : {"animated.webp", "animated_lossy.webp", "animated_part.webp", "pages.tif"})
+    EXPECT_TRUE(read_image(golden / "images" / name).first_of_several) << name;
+  for (const char* name : {"lossless.webp", "rgb.png", "big.tif", "rgb.bmp", "grey.jpg"})
+    EXPECT_FALSE(read_image(golden / "images" / name).first_of_several) << name;
+  std::string animated = slurp(golden / "images/rgb.png");  // with two frames, as an animated PNG says behind its head
+  const auto with_frames = [&](char frames) {
+    return std::string(animated).insert(33, std::string("\0\0\0\x08"
+                                                        "acTL\0\0\0",
+                                                        11) +
+                                                frames + std::string(8, '\0'));
+  };
+  EXPECT_TRUE(read_image_header(with_frames(2), "t").first_of_several);
+  EXPECT_FALSE(read_image_header(with_frames(1), "t").first_of_several);
+}
+
+// --threads bounds ours; OpenCV would start as many of its own.
+TEST(Image, StartsNoThreads) {
+  const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+  const auto before = threads();
+  const Image large{2000, 2000, std::vector<uint8_t>(12'000'000)};
+  for (const int side : {500, 3000}) resize_image(large, side, side);
+  read_image(golden / "images/animated_lossy.webp");
+  EXPECT_EQ(threads(), before);
 }
 
 // Decoders take the first header; another one, or a marker that has no length, must not lead us astray.

@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "engine/io/image.h"
+#include "tests/io/icc_profile.h"
 #include "tests/io/scratch.h"
 
 namespace baton {
 namespace {
 
-enum Type : uint16_t { short_type = 3, long_type = 4 };
+enum Type : uint16_t { short_type = 3, long_type = 4, undefined_type = 7 };
 struct Tag {
   uint16_t tag, type;
   std::vector<uint64_t> values;
@@ -96,7 +97,8 @@ std::string Kind::file(const std::vector<Tag>& tags, uint64_t next) const {
   std::string entries = number(all.size(), big ? 8 : 2), beside;
   for (const Tag& tag : all) {
     std::string values;
-    for (const uint64_t value : tag.values) values += number(value, tag.type == short_type ? 2 : 4);
+    for (const uint64_t value : tag.values)
+      values += number(value, tag.type == short_type ? 2 : tag.type == undefined_type ? 1 : 4);
     entries += number(tag.tag, 2) + number(tag.type, 2) + number(tag.count ? tag.count : tag.values.size(), word);
     entries +=
         values.size() <= word ? values + std::string(word - values.size(), '\0') : number(end + beside.size(), word);
@@ -176,6 +178,16 @@ TEST(Tiff, TheFirstOfSeveralPagesIsReadAndSaid) {
     EXPECT_TRUE(image.first_of_several);
     EXPECT_EQ(image.pixels, decode_image(one, "t").pixels);
   }
+}
+
+TEST(Tiff, SaysWhichColoursItsProfileNames) {
+  const auto other_colours = [](const test::Primaries& primaries) {
+    const std::string profile = test::icc_profile(primaries, test::gamma_curve(2.2));
+    const std::vector<uint64_t> bytes(profile.begin(), profile.end());
+    return read_tiff_header(Kind().file({{34675, undefined_type, bytes}}), "t").other_colours;
+  };
+  EXPECT_FALSE(other_colours(test::srgb_primaries));
+  EXPECT_TRUE(other_colours(test::display_p3));
 }
 
 TEST(Tiff, NumbersThatLieAreRefused) {
