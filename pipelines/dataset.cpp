@@ -149,6 +149,7 @@ int run_dataset(const DatasetReportConfig& config) {
   Dataset dataset = open_dataset(config.data);
   if (config.data.skip_unreadable) drop_unreadable(dataset, config.data);
   const std::vector<PictureCheck> checks = check_pictures(dataset, config.data);
+  std::ranges::move(notes_of(dataset, checks), std::back_inserter(dataset.notes));
   const Json report{{"folder", config.data.folder},
                     {"pictures", describe_pictures(dataset, checks, config.data)},
                     {"captions", describe_captions(dataset)},

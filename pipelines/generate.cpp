@@ -72,7 +72,11 @@ Tensor read_latents(const Path& path, const PipelineDirectory& model) {
 
 // The start image as a picture [1, 3, 1, H, W] in [0, 1] of the plan's size.
 Tensor read_init_image(const std::string& path, const DrawPlan& plan) {
-  return to_tensor(resize_image(read_image(path), plan.width, plan.height)).alias({1, 3, 1, plan.height, plan.width});
+  const Image image = read_image(path);
+  if (image.first_of_several) warn_once(fmt::format("{}: the first of several frames or pages is taken", path));
+  if (image.other_colours)
+    warn_once(fmt::format("{}: its colour profile is not sRGB; its values are taken as sRGB", path));
+  return to_tensor(resize_image(image, plan.width, plan.height)).alias({1, 3, 1, plan.height, plan.width});
 }
 
 struct Seconds {

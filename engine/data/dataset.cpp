@@ -103,7 +103,8 @@ Dataset open_dataset(const DataConfig& config) {
     dataset = read_folder_dataset(path, config);
   double sum = 0;
   for (const DataItem& item : dataset.items) sum += item.weight;
-  check(!dataset.items.empty(), "{}: no pictures in it", config.folder);
+  check(!dataset.items.empty(), "{}: no pictures in it{}{}", config.folder, dataset.notes.empty() ? "" : ":\n  ",
+        fmt::join(dataset.notes, "\n  "));
   check(sum > 0 && std::isfinite(sum), "{}: the weights of the pictures add up to {}, expected a positive number",
         config.folder, sum);
   return dataset;

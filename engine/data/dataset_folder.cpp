@@ -17,8 +17,20 @@ std::string lower(std::string text) {
 }
 
 bool is_picture(const Path& path) {
-  static const std::set<std::string> extensions{".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"};
+  static const std::set<std::string> extensions{".png",  ".apng", ".jpg", ".jpeg", ".jpe",
+                                                ".jfif", ".webp", ".bmp", ".tif",  ".tiff"};
   return extensions.contains(lower(path.extension().string()));
+}
+
+// The kind of a picture that is not read, by its name; empty for all other files.
+std::string kind_of_other_picture(const Path& path) {
+  static const std::map<std::string, std::string> kinds{
+      {".gif", "GIF"}, {".avif", "AVIF"},     {".heic", "HEIC"},     {".heif", "HEIC"}, {".jxl", "JPEG XL"},
+      {".ico", "ICO"}, {".jp2", "JPEG 2000"}, {".j2k", "JPEG 2000"}, {".psd", "PSD"},   {".svg", "SVG"},
+      {".tga", "TGA"}, {".exr", "OpenEXR"},   {".ppm", "PPM"},       {".pgm", "PPM"},   {".pnm", "PPM"},
+      {".dng", "raw"}, {".cr2", "raw"},       {".nef", "raw"},       {".arw", "raw"}};
+  const auto found = kinds.find(lower(path.extension().string()));
+  return found == kinds.end() ? "" : found->second;
 }
 
 // One line of text, ends trimmed.
@@ -84,7 +96,7 @@ Listing list_files(const Path& folder) {
   return listing;
 }
 
-void note_left_out(Dataset& dataset, const std::vector<Path>& names, const char* what) {
+void note_left_out(Dataset& dataset, const std::vector<Path>& names, std::string_view what) {
   if (!names.empty())
     dataset.notes.push_back(fmt::format("{} {} left out, the first is {}", names.size(), what, names[0].string()));
 }
@@ -116,6 +128,7 @@ Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
     if (const std::string key = caption_key(name); name.native() == key || !captions.contains(key))
       captions[key] = name;
   std::map<std::string, int64_t> ignored;
+  std::map<std::string, std::vector<Path>> not_read;  // pictures by their kind
   std::set<Path> used;
   Problems problems;
   int64_t skipped = 0;
@@ -138,14 +151,23 @@ Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
   };
 
   for (const Path& name : listed)
-    if (is_picture(name)) problems.gather([&] { read_item(name); });
+    if (is_picture(name)) {
+      problems.gather([&] { read_item(name); });
+    } else if (const std::string kind = kind_of_other_picture(name); !kind.empty()) {
+      not_read[kind].push_back(name);
+      const auto caption = captions.find(caption_key(Path(name).replace_extension(config.caption_extension)));
+      if (caption != captions.end()) used.insert(caption->second);
+    }
   problems.throw_if_any(folder);
   files.report(dataset.notes);
   note_left_out(dataset, of_the_system, "files or folders of the system");
   note_left_out(dataset, twice, "links to folders that are read under another name");
   if (skipped) dataset.notes.push_back(fmt::format("{} pictures left out: no caption (data.missing_caption)", skipped));
+  for (const auto& [kind, names] : not_read)
+    note_left_out(dataset, names, fmt::format("{} pictures, a kind that is not read (convert them to PNG),", kind));
   for (const Path& name : listed)
-    if (!is_picture(name) && !used.contains(name)) ++ignored[lower(name.extension().string())];
+    if (!is_picture(name) && kind_of_other_picture(name).empty() && !used.contains(name))
+      ++ignored[lower(name.extension().string())];
   for (const auto& [extension, count] : ignored)
     dataset.notes.push_back(
         fmt::format("{} files '*{}' left out: {}", count, extension,

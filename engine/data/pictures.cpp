@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/log.h"
 #include "engine/core/parallel.h"
 #include "engine/core/require.h"
 #include "engine/data/dataset_source.h"
@@ -53,6 +54,8 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
       const Image image = read_image(dataset.items[i].picture, background);
       checks[i].width = image.width;
       checks[i].height = image.height;
+      checks[i].first_of_several = image.first_of_several;
+      checks[i].other_colours = image.other_colours;
       const Image square = to_square(image, config.size);
       checks[i].hash = hash_bytes(as_bytes(square.pixels));
       if (use) use(i, square.pixels);
@@ -63,6 +66,19 @@ std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfi
     }
   });
   return checks;
+}
+
+std::vector<std::string> notes_of(const Dataset& dataset, const std::vector<PictureCheck>& checks) {
+  std::vector<std::string> notes;
+  const auto count = [&](bool PictureCheck::*property, const char* what) {
+    const auto found = std::ranges::count(checks, true, property);
+    if (found == 0) return;
+    const auto first = std::ranges::find(checks, true, property) - checks.begin();
+    notes.push_back(fmt::format("{} pictures {}, the first is {}", found, what, dataset.items[first].where));
+  };
+  count(&PictureCheck::first_of_several, "are the first of several frames or pages, the others of which are not read");
+  count(&PictureCheck::other_colours, "have a colour profile that is not sRGB, and their values are taken as sRGB");
+  return notes;
 }
 
 void drop_unreadable(Dataset& dataset, const DataConfig& config) {
@@ -91,6 +107,7 @@ Pictures::Pictures(const Dataset& dataset, const DataConfig& config) : dataset_(
       check_pictures(dataset, config, [&](int64_t item, std::span<const uint8_t> pixels) {
         if (in_memory()) std::ranges::copy(pixels, pixels_.begin() + item * each);
       });
+  for (const std::string& note : notes_of(dataset, checks)) warn_once(note);
   Problems problems;
   std::string hashes;
   for (int64_t i = 0; i < count(); ++i) {

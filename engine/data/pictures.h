@@ -15,6 +15,8 @@ namespace baton {
 struct PictureCheck {
   int64_t width = 0, height = 0;  // as stored, turned upright
   std::string hash;               // of the pixels that training sees
+  bool first_of_several = false;  // the file holds further frames or pages
+  bool other_colours = false;     // the file says that its values are not sRGB
   std::string error;              // why it cannot be read; empty: it can
 };
 
@@ -22,6 +24,9 @@ struct PictureCheck {
 // [size, size, 3], from several threads and in any order.
 using UsePixels = std::function<void(int64_t item, std::span<const uint8_t> pixels)>;
 std::vector<PictureCheck> check_pictures(const Dataset& dataset, const DataConfig& config, const UsePixels& use = {});
+
+// What is worth knowing of the pictures that can be read, each with the number of pictures of which it is true.
+std::vector<std::string> notes_of(const Dataset& dataset, const std::vector<PictureCheck>& checks);
 
 // Leaves out the pictures that cannot be decoded, and notes each, or the first ten. Decodes everything.
 void drop_unreadable(Dataset& dataset, const DataConfig& config);
@@ -31,7 +36,7 @@ void drop_unreadable(Dataset& dataset, const DataConfig& config);
 // whenever they are asked for; the values are the same. The data set must outlive it.
 class Pictures {
  public:
-  // Decodes everything, and throws InputError that lists what cannot be read.
+  // Decodes everything, warns of what notes_of() says, and throws InputError that lists what cannot be read.
   Pictures(const Dataset& dataset, const DataConfig& config);
 
   int64_t count() const { return static_cast<int64_t>(dataset_.items.size()); }

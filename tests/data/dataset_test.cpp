@@ -265,6 +265,25 @@ TEST(FolderDataset, LeavesOutWhatServersAndSystemsKeep) {
   EXPECT_THAT(set.notes, ElementsAre("4 files or folders of the system left out, the first is ._a.png"));
 }
 
+TEST(FolderDataset, NamesPicturesOfKindsThatAreNotRead) {
+  TestFolder folder;
+  for (const char* name : {"b.GIF", "in/a.gif", "c.avif", "d.heic", "e.tiff", "f.jfif"}) folder.write(name, "x");
+  for (const char* name : {"b.txt", "e.txt", "f.txt", "lost.txt"}) folder.write(name, "t");
+  const Dataset set = open_dataset(folder.config());
+  EXPECT_EQ(set.items.size(), 2);  // whose kinds are read
+  EXPECT_THAT(
+      set.notes,
+      ElementsAre("1 AVIF pictures, a kind that is not read (convert them to PNG), left out, the first is c.avif",
+                  "2 GIF pictures, a kind that is not read (convert them to PNG), left out, the first is b.GIF",
+                  "1 HEIC pictures, a kind that is not read (convert them to PNG), left out, the first is d.heic",
+                  "1 files '*.txt' left out: no picture of that name"));
+  folder.write("else/a.gif", "x");
+  DataConfig config = folder.config();
+  config.folder += "/else";
+  EXPECT_THAT(error_of([&] { open_dataset(config); }),
+              HasSubstr("no pictures in it:\n  1 GIF pictures, a kind that is not read (convert them to PNG)"));
+}
+
 TEST(FolderDataset, FollowsTheRuleForMissingCaptions) {
   TestFolder folder;
   folder.write("a.png", "x");

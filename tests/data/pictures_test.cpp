@@ -2,15 +2,19 @@
 
 #include "data_test_files.h"
 #include "engine/core/heartbeat.h"
+#include "engine/core/log.h"
 #include "engine/core/require.h"
 #include "engine/data/loader.h"
 #include "engine/io/image.h"
 #include "engine/io/png.h"
 #include "kernels/machine.h"
+#include "tests/test_dir.h"
 
 namespace baton {
 namespace {
 
+namespace fs = std::filesystem;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 // Every pixel another value: red counts columns, green rows, blue is `blue`.
@@ -118,6 +122,56 @@ TEST_F(PicturesTest, ListsWhatItCannotRead) {
   EXPECT_THAT(error, HasSubstr("4 problems"));
   for (const char* name : {"\n  c.png: ", "\n  d.png: ", "\n  e.png: ", "\n  f.png: "})
     EXPECT_THAT(error, HasSubstr(name));
+}
+
+// data.skip_unreadable.
+TEST_F(PicturesTest, LeavesOutWhatItCannotReadWithANoteEach) {
+  folder_.write("0.png", "no picture");
+  const std::string png = read_file(folder_ / "a.png", 1 << 20);
+  folder_.write("b2.png", std::string_view(png).substr(0, png.size() / 2));
+  write_gradient(folder_, "f.png", 200, 1, 0);
+  EXPECT_THAT(error_of([&] { open(); }), HasSubstr("3 problems"));
+  dataset_ = open_dataset(config_);
+  drop_unreadable(dataset_, config_);
+  ASSERT_EQ(dataset_.items.size(), 2);  // in their order
+  EXPECT_EQ(dataset_.items[0].where, "a.png");
+  EXPECT_EQ(dataset_.items[1].where, "b.png");
+  EXPECT_THAT(dataset_.notes, ElementsAre(HasSubstr("left out: 0.png: "), HasSubstr("left out: b2.png: "),
+                                          HasSubstr("left out: f.png: 200 x 1 pixels")));
+  EXPECT_EQ(Pictures(dataset_, config_).count(), 2);
+
+  for (int i = 0; i < 12; ++i) folder_.write(fmt::format("{}.png", i).c_str(), "no picture");
+  dataset_ = open_dataset(config_);
+  drop_unreadable(dataset_, config_);
+  EXPECT_EQ(dataset_.items.size(), 2);
+  ASSERT_EQ(dataset_.notes.size(), 11);
+  EXPECT_EQ(dataset_.notes.back(), "left out: 4 more");
+
+  for (const char* name : {"a.png", "b.png"}) folder_.write(name, "no picture");
+  dataset_ = open_dataset(config_);
+  EXPECT_THAT(error_of([&] { drop_unreadable(dataset_, config_); }), HasSubstr("none of 16 pictures can be read"));
+}
+
+TEST_F(PicturesTest, CountsThoseThatAreTheFirstOfSeveral) {
+  const Path golden = test_dir() / "golden/images";
+  for (const char* name : {"animated.webp", "pages.tif", "rgb.bmp"}) fs::copy(golden / name, folder_ / name);
+  dataset_ = open_dataset(config_);
+  const std::string note =
+      "2 pictures are the first of several frames or pages, the others of which are not read, the first is "
+      "animated.webp";
+  EXPECT_THAT(notes_of(dataset_, check_pictures(dataset_, config_)), ElementsAre(note));
+  testing::internal::CaptureStdout();  // where the log goes as long as no program has set it up
+  Pictures(dataset_, config_);
+  spdlog::default_logger()->flush();
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr(note));
+}
+
+TEST_F(PicturesTest, CountsThoseOfOtherColours) {
+  const std::vector<PictureCheck> checks{{}, {.other_colours = true}, {.other_colours = true}};
+  const Dataset dataset{.items = {{.where = "a"}, {.where = "b"}, {.where = "c"}}};
+  EXPECT_THAT(notes_of(dataset, checks),
+              ElementsAre("2 pictures have a colour profile that is not sRGB, and their values "
+                          "are taken as sRGB, the first is b"));
 }
 
 TEST_F(PicturesTest, RefusesCropsOutside) {

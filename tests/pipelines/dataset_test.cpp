@@ -72,6 +72,14 @@ TEST_F(DatasetReport, PrintsForPeople) {
   EXPECT_THAT(out, HasSubstr("captions  4, 4 different; 10.0 % of draws have an empty one\n"));
 }
 
+TEST_F(DatasetReport, LeavesOutWhatCannotBeReadIfToldSo) {
+  write_file(folder_ / "b.png", "broken");
+  config_.data.skip_unreadable = true;
+  const std::string out = run(exit_done);
+  EXPECT_THAT(out, HasSubstr("pictures  2: 2 readable"));
+  EXPECT_THAT(out, HasSubstr("left out: metadata.jsonl:2: "));
+}
+
 TEST_F(DatasetReport, ListsProblems) {
   write_file(folder_ / "b.png", "broken");
   EXPECT_THAT(run(exit_bad_input), HasSubstr("problems\n  metadata.jsonl:2: "));
