@@ -4,57 +4,16 @@
 
 #include <cmath>
 
-#include "engine/config/yaml.h"
 #include "engine/core/error.h"
-#include "engine/core/version.h"
 #include "engine/io/image.h"
 #include "engine/io/pipeline_directory.h"
-#include "engine/io/png.h"
 #include "engine/io/tensor_store.h"
-#include "pipelines/draw_plan.h"
-#include "pipelines/picture_file.h"
-#include "tests/pipelines/tiny_pipeline.h"
+#include "tests/pipelines/generate_test.h"
 
 namespace baton {
 namespace {
 
 namespace fs = std::filesystem;
-
-class GenerateTest : public testing::Test {
- protected:
-  void SetUp() override {
-    out_ = Path(testing::TempDir()) / "generate_out";
-    fs::remove_all(out_);
-    fs::create_directories(out_);
-  }
-  GenerateConfig config(const Path& model, const std::string& name) const {
-    GenerateConfig c;
-    c.prompt = "a red panda";
-    c.model = model.string();
-    c.out = (out_ / name).string();
-    c.steps = 4;
-    c.seed = 0;
-    return c;
-  }
-  int run(const GenerateConfig& c, const ParallelConfig& parallel = {}) const {
-    return run_generate(c, Runtime{DType::f32, 1, ProgressMode::none, stop_, parallel});
-  }
-  std::vector<float> latents(GenerateConfig c, const ParallelConfig& parallel = {}) const {
-    c.latents_out = (out_ / "latents.safetensors").string();
-    EXPECT_EQ(run(c, parallel), exit_done);
-    return TensorStore(c.latents_out).get("latents").to_vector();
-  }
-
-  Path out_;
-  std::atomic<bool> stop_{false};
-};
-
-float largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  if (a.size() != b.size()) return INFINITY;
-  float largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
 
 TEST_F(GenerateTest, DrawsWithOneAndWithManyExperts) {
   for (const std::vector<double>& boundaries : {std::vector<double>{}, {0.8}, {0.9, 0.7, 0.4}}) {
@@ -83,75 +42,6 @@ TEST_F(GenerateTest, APictureDependsOnItsSeedAloneAndNotOnItsBatch) {
   EXPECT_TRUE(fs::exists(out_ / "together" / "5-0.png") && fs::exists(out_ / "together" / "7-2.png"));
 }
 
-TEST_F(GenerateTest, StoredSettingsDrawTheSamePicture) {
-  const Path model = test::write_tiny_pipeline("tiny_like", {0.6});
-  GenerateConfig first = config(model, "first.png");
-  first.negative = "blurred: \"bad\"\nugly, 低质量";
-  first.guidance = {3, 1.5};
-  first.steps = 0;
-  first.steps_per_expert = {3, 2};
-  first.sampler = "dpm++2m";
-  first.seed = 99;
-  ASSERT_EQ(run(first), exit_done);
-  GenerateConfig again;
-  static_cast<PictureConfig&>(again) = stored_settings(out_ / "first.png");
-  again.model = model.string();
-  again.out = (out_ / "again.png").string();
-  ASSERT_EQ(run(again), exit_done);
-  EXPECT_EQ(read_image(out_ / "first.png").pixels, read_image(out_ / "again.png").pixels);
-  EXPECT_EQ(again.negative, first.negative);
-  const std::string line = read_png_texts(out_ / "first.png").at("parameters");
-  EXPECT_TRUE(line.ends_with(fmt::format(", Version: baton {}", version()))) << line;
-}
-
-// A PNG as a stranger could send it: with any settings.
-void write_with_settings(const Path& path, const Json& settings, Json record = {}) {
-  record.update({{"settings", settings}, {"model_name", "m"}, {"model_hash", "h"}});
-  write_png(path, Image{8, 8, std::vector<uint8_t>(8 * 8 * 3)}, {{"baton", record.dump()}});
-}
-
-TEST_F(GenerateTest, APictureNamesNoFileToReadOrWrite) {
-  const Path model = test::write_tiny_pipeline("tiny_stranger", {0.6}), victim = out_ / "victim";
-  write_file(victim, "precious");
-  Json settings{{"prompt", "theirs"}, {"steps", 2}};
-  for (const char* key : {"out", "latents_out", "prompt_file", "model", "init_image", "from_latents", "like"})
-    settings[key] = victim.string();
-  write_with_settings(out_ / "stranger.png", settings);
-  GenerateConfig c;
-  static_cast<PictureConfig&>(c) = stored_settings(out_ / "stranger.png");
-  EXPECT_EQ(c.prompt, "theirs");
-  c.like = (out_ / "stranger.png").string();
-  c.model = model.string();
-  c.out = (out_ / "mine.png").string();
-  EXPECT_THROW(run(c), InputError);  // a start picture and latents that the user did not name
-  settings.erase("init_image");
-  settings.erase("from_latents");
-  write_with_settings(out_ / "stranger.png", settings);
-  ASSERT_EQ(run(c), exit_done);
-  EXPECT_EQ(read_file(victim, 100), "precious");
-  EXPECT_EQ(std::distance(fs::directory_iterator(out_), {}), 3);  // victim, stranger.png, mine.png
-  c.model.clear();                                                // not the model that the picture says
-  EXPECT_THROW(run(c), InputError);
-}
-
-TEST_F(GenerateTest, AStartPictureIsFoundBesideWhatWasDrawnFromIt) {
-  const Path model = test::write_tiny_pipeline("tiny_beside", {});
-  ASSERT_EQ(run(config(model, "start.png")), exit_done);
-  GenerateConfig first = config(model, "first.png");
-  first.init_image = (out_ / "start.png").string();
-  ASSERT_EQ(run(first), exit_done);
-  EXPECT_EQ(picture_record(out_ / "first.png").dump().find(out_.string()), std::string::npos) << "names a folder";
-  GenerateConfig again;
-  again.like = (out_ / "first.png").string();
-  again.model = model.string();
-  again.out = (out_ / "again.png").string();
-  static_cast<PictureConfig&>(again) = stored_settings(again.like);
-  ASSERT_EQ(run(again), exit_done);
-  EXPECT_EQ(read_image(out_ / "first.png").pixels, read_image(out_ / "again.png").pixels);
-  write_file(out_ / "start.png", "something else");
-  EXPECT_THROW(run(again), InputError);
-}
-
 TEST_F(GenerateTest, LatentsOfSizesThatCannotBeAreRefused) {
   const Path model = test::write_tiny_pipeline("tiny_latent_sizes", {});
   GenerateConfig c = config(model, "decoded.png");
@@ -162,29 +52,6 @@ TEST_F(GenerateTest, LatentsOfSizesThatCannotBeAreRefused) {
     EXPECT_THROW(run(c), InputError) << fmt::format("{}", shape);
   }
   EXPECT_FALSE(fs::exists(out_ / "decoded.png"));
-}
-
-TEST_F(GenerateTest, SeedsAreRandomUnlessGivenAndAlwaysStored) {
-  const Path model = test::write_tiny_pipeline("tiny_seeds", {0.6});
-  GenerateConfig c = config(model, "a.png");
-  c.seed = GenerateConfig().seed;
-  const std::vector<float> first = latents(c), second = latents(c);
-  EXPECT_GT(largest_difference(first, second), 0.1f);
-  GenerateConfig again;
-  static_cast<PictureConfig&>(again) = stored_settings(out_ / "a.png");
-  again.model = c.model;
-  again.out = c.out;
-  EXPECT_GE(again.seed, 0);
-  EXPECT_EQ(largest_difference(latents(again), second), 0);
-  for (const char* mesh : {"tp=2", "cfg=2", "ep=2"}) {  // all ranks draw one picture
-    ASSERT_EQ(run(c, {.mesh = mesh}), exit_done);
-    static_cast<PictureConfig&>(again) = stored_settings(out_ / "a.png");
-    again.out = (out_ / "again.png").string();
-    const Image together = read_image(out_ / "a.png");
-    ASSERT_EQ(run(again), exit_done);
-    const Image alone = read_image(out_ / "again.png");
-    for (size_t i = 0; i < alone.pixels.size(); ++i) ASSERT_NEAR(alone.pixels[i], together.pixels[i], 1) << mesh;
-  }
 }
 
 TEST_F(GenerateTest, SeedsBeyondTheLastAreRefused) {
