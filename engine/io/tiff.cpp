@@ -58,9 +58,10 @@ TiffHandle open(Source& source, int64_t most_bytes, std::string_view where) {
   const auto write = [](thandle_t, void*, tmsize_t) -> tmsize_t { return 0; };
   const auto close = [](thandle_t) { return 0; };
   const auto unmap = [](thandle_t, void*, toff_t) {};
-  TiffHandle tiff(TIFFClientOpenExt("", "rc", &source, read_part, write, seek, close, size_of, map, unmap,  // c: strips
-                                    options.get()),  // as they are
-                  TIFFClose);
+  // "c": strips stay as they are in the file.
+  TiffHandle tiff(
+      TIFFClientOpenExt("", "rc", &source, read_part, write, seek, close, size_of, map, unmap, options.get()),
+      TIFFClose);
   check(tiff != nullptr, "{}: the TIFF file is damaged or cut short", where);
   return tiff;
 }
@@ -111,12 +112,12 @@ T field(TIFF* tiff, uint32_t tag) {
 // What stands in the channels.
 struct Kind {
   uint16_t colours = 0, photometric = 0, bits = 0, samples = 0, compression = 0;
-  std::vector<uint16_t>
-      extra;  // channels beside the colours: 0 unknown, 1 alpha that colours are multiplied by, 2 alpha
+  std::vector<uint16_t> extra;  // beside the colours: 0 unknown, 1 alpha that they are multiplied by, 2 alpha
+  bool described = false;       // the extra channels are what that says
   bool has_alpha() const { return !extra.empty() && extra[0] != EXTRASAMPLE_UNSPECIFIED; }
 };
 
-Kind read_kind(TIFF* tiff) {
+Kind read_kind(TIFF* tiff, bool describes_extra) {
   Kind kind;
   if (!TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind.photometric)) kind.photometric = UINT16_MAX;
   kind.colours = kind.photometric == PHOTOMETRIC_RGB || kind.photometric == PHOTOMETRIC_YCBCR ? 3 : 1;
@@ -127,6 +128,9 @@ Kind read_kind(TIFF* tiff) {
   uint16_t* values = nullptr;
   if (TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &count, &values) && values)
     kind.extra.assign(values, values + count);
+  // OpenCV writes no word about alpha, and Pillow reads a fourth channel without one as such.
+  kind.described = describes_extra || (kind.photometric == PHOTOMETRIC_RGB && kind.extra.size() == 1);
+  if (kind.described && !describes_extra) kind.extra[0] = EXTRASAMPLE_UNASSALPHA;
   return kind;
 }
 
@@ -162,7 +166,7 @@ bool has_known_layout(const Kind& kind, TIFF* tiff) {
 }
 
 // Refuses what libtiff does not know, or what it makes something else of than the picture.
-void check_kind(const Kind& kind, TIFF* tiff, bool describes_extra, std::string_view where) {
+void check_kind(const Kind& kind, TIFF* tiff, std::string_view where) {
   static const std::set<int> photometrics{PHOTOMETRIC_MINISWHITE, PHOTOMETRIC_MINISBLACK, PHOTOMETRIC_RGB,
                                           PHOTOMETRIC_PALETTE, PHOTOMETRIC_YCBCR};
   static const std::set<int> compressions{COMPRESSION_NONE,          COMPRESSION_CCITTRLE, COMPRESSION_CCITTFAX3,
@@ -181,7 +185,7 @@ void check_kind(const Kind& kind, TIFF* tiff, bool describes_extra, std::string_
   const bool grey_or_rgb = kind.photometric != PHOTOMETRIC_PALETTE && kind.photometric != PHOTOMETRIC_YCBCR;
   constexpr size_t most_extra = 8;
   if (kind.samples != kind.colours + kind.extra.size() || kind.extra.size() > most_extra ||
-      (!kind.extra.empty() && !(grey_or_rgb && describes_extra)))
+      (!kind.extra.empty() && !(grey_or_rgb && kind.described)))
     refuse(fmt::format("{} channels and no word what they are", kind.samples));
   for (size_t i = 1; i < kind.extra.size(); ++i)
     if (kind.extra[i] != EXTRASAMPLE_UNSPECIFIED) refuse("two kinds of transparency");
@@ -211,12 +215,12 @@ bool is_tiff(std::string_view start) {
 }
 
 ImageHeader read_tiff_header(std::string_view file, std::string_view where) {
-  const bool describes_extra = describes_extra_samples(file, where);
+  const bool describes_extra = describes_extra_samples(file, where);  // before libtiff sees the file
   Source source{file};
   const TiffHandle tiff = open(source, most_table_bytes(file), where);
   ImageHeader header{field<uint32_t>(tiff.get(), TIFFTAG_IMAGEWIDTH), field<uint32_t>(tiff.get(), TIFFTAG_IMAGELENGTH)};
-  const Kind kind = read_kind(tiff.get());
-  check_kind(kind, tiff.get(), describes_extra, where);
+  const Kind kind = read_kind(tiff.get(), describes_extra);
+  check_kind(kind, tiff.get(), where);
   header.bytes_per_pixel = bytes_per_pixel(header, kind, tiff.get(), where);
   const auto orientation = field<uint16_t>(tiff.get(), TIFFTAG_ORIENTATION);
   if (orientation >= 1 && orientation <= 8) header.orientation = orientation;
@@ -233,7 +237,7 @@ void decode_tiff(std::string_view file, const ImageHeader& header, std::string_v
   Source source{file};
   const int64_t pixels = header.width * header.height;
   const TiffHandle tiff = open(source, most_table_bytes(file) + pixels * header.bytes_per_pixel, where);
-  const Kind kind = read_kind(tiff.get());
+  const Kind kind = read_kind(tiff.get(), describes_extra_samples(file, where));
   // libtiff would multiply colours by alpha, in some kinds: let it believe that they are.
   std::vector<uint16_t> extra(kind.extra.size(), EXTRASAMPLE_UNSPECIFIED);
   if (kind.has_alpha()) extra[0] = EXTRASAMPLE_ASSOCALPHA;

@@ -25,6 +25,7 @@ struct Kind {
   int photometric = rgb, bits = 8;
   std::vector<uint64_t> extra;
   bool tiled = false, planes = false, big_endian = false, big = false;
+  bool says_extra = true;  // what the extra channels are
 
   int colours() const { return photometric == rgb ? 3 : 1; }
   int samples() const { return colours() + static_cast<int>(extra.size()); }
@@ -86,7 +87,7 @@ std::string Kind::file(const std::vector<Tag>& tags, uint64_t next) const {
                        {static_cast<uint16_t>(tiled ? 325 : 279), long_type, sizes}};
   if (tiled) all.insert(all.end(), {{322, short_type, {tile_side}}, {323, short_type, {tile_side}}});
   if (!tiled) all.push_back({278, long_type, {rows}});
-  if (!extra.empty()) all.push_back({338, short_type, extra});
+  if (!extra.empty() && says_extra) all.push_back({338, short_type, extra});
   for (const Tag& tag : tags) {
     std::erase_if(all, [&](const Tag& old) { return old.tag == tag.tag; });
     all.push_back(tag);
@@ -146,6 +147,11 @@ TEST(Tiff, WhatIsReadIsRight) {
   EXPECT_EQ(read, 4 * (2 * 4 * 2 * 2 + 2 * (2 * 2 + 2) + 3));
 }
 
+TEST(Tiff, AFourthChannelWithoutAWordIsAlpha) {
+  const Kind said{.extra = {alpha}}, not_said{.extra = {alpha}, .says_extra = false};
+  EXPECT_EQ(decode_image(not_said.file(), "t").pixels, decode_image(said.file(), "t").pixels);
+}
+
 TEST(Tiff, NamesWhatItDoesNotRead) {
   const auto refusal = [](std::vector<Tag> tags, Kind kind = {}) {
     return test::error_of([&] { decode_image(kind.file(tags), "t"); });
@@ -162,8 +168,10 @@ TEST(Tiff, NamesWhatItDoesNotRead) {
   EXPECT_THAT(refusal({{258, short_type, {32, 32, 32}}}), names("values of 32 bits"));
   EXPECT_THAT(refusal({{259, short_type, {34925}}}), names("compression 34925"));  // LZMA takes what the file says
   EXPECT_THAT(refusal({{254, long_type, {1}}}), names("a thumbnail in the first place"));
-  EXPECT_THAT(refusal({{277, short_type, {4}}, {258, short_type, {8, 8, 8, 8}}}),
-              names("4 channels and no word what they are"));
+  EXPECT_THAT(refusal({}, {.extra = {alpha, no_alpha}, .says_extra = false}),
+              names("5 channels and no word what they are"));
+  EXPECT_THAT(refusal({}, {.photometric = grey, .extra = {alpha}, .says_extra = false}),
+              names("2 channels and no word what they are"));
   EXPECT_THAT(refusal({}, {.extra = {alpha, alpha}}), names("two kinds of transparency"));
   EXPECT_THAT(refusal({{258, short_type, {4, 4, 4}}}), names("a rare layout of its values"));
 }
