@@ -199,6 +199,9 @@ TEST(Image, HeadersAreReadWithoutDecoding) {
   EXPECT_EQ(header.height, 16);
   EXPECT_EQ(header.orientation, 6);
   EXPECT_EQ(read_image_header(slurp(golden / "images/oriented.webp"), "t").orientation, 8);
+  for (const char* name : {"rgb.png", "grey.jpg", "oriented.webp", "rgb.bmp", "pages.tif", "big.tif"})
+    EXPECT_TRUE(is_picture_start(slurp(golden / "images" / name).substr(0, 16))) << name;
+  EXPECT_FALSE(is_picture_start("GIF89a and ten m"));
 }
 
 TEST(Image, ResizesToTheSizeAsked) {
