@@ -21,31 +21,41 @@ DType choose_dtype(const std::string& name) {
   fail("dtype '{}', expected auto, f32 or bf16", name);
 }
 
-// Unless they are given: the cores of this process. mpirun may have bound each rank to cores of its own, or let all
-// ranks of the host use all; then each gets its share.
-int choose_threads(int64_t given) {
-  kernels::cpu::set_threads(static_cast<int>(given));
-  const int mine = kernels::cpu::machine().threads;
-  const char* ranks = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");  // of this host
-  if (given > 0 || !ranks) return mine;
-  const ThreadBudget host = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  return std::min(mine, host.share(std::max(1, std::atoi(ranks))).threads());
+constexpr int64_t most_threads = 4096;
+
+// Of a list, which is for nested loops, the first; 0 if there is no number, of which OpenMP itself warns.
+int64_t threads_of_environment() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  return text ? std::clamp<int64_t>(std::strtol(text, nullptr, 10), 0, most_threads) : 0;
 }
 
 }  // namespace
 
+int use_threads(int64_t given) {
+  if (given == 0) given = threads_of_environment();
+  kernels::cpu::set_threads(static_cast<int>(given));
+  const int mine = kernels::cpu::machine().threads;
+  // mpirun may have bound each rank to cores of its own, or let all ranks of the host use all.
+  const char* ranks = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");  // of this host
+  if (given > 0 || !ranks) return mine;
+  const ThreadBudget host = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  const int threads = std::min(mine, host.share(std::max(1, std::atoi(ranks))).threads());
+  kernels::cpu::set_threads(threads);
+  return threads;
+}
+
 void visit(ConfigVisitor& v, RuntimeConfig& c) {
   v("device", c.device, "cpu");
   v("dtype", c.dtype, "auto, f32 or bf16; auto is the fastest that this machine multiplies in hardware");
-  v("threads", c.threads, "CPU threads (default: one for each core that this process may use)", {0, 4096});
+  v("threads", c.threads, "CPU threads (default: OMP_NUM_THREADS, else one for each core that this process may use)",
+    {0, most_threads});
   v("progress", c.progress, "auto, bar, json or none; on stderr");
   visit(v, c.parallel);
 }
 
 Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop) {
   check(config.device == "cpu" || config.device == "auto", "device '{}': this build runs on cpu", config.device);
-  const int threads = choose_threads(config.threads);
-  kernels::cpu::set_threads(threads);
+  const int threads = use_threads(config.threads);
   return {choose_dtype(config.dtype), threads, parse_progress_mode(config.progress), stop, config.parallel};
 }
 

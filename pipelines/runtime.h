@@ -28,6 +28,10 @@ struct Runtime {
   ParallelConfig parallel = {};   // of all but training, whose config says it
 };
 
+// Lets this process compute on so many CPU threads and returns how many those are. 0: as many as OMP_NUM_THREADS says,
+// else one for each core that the process may use, of which the ranks of one host that mpirun did not bind share all.
+int use_threads(int64_t given = 0);
+
 // Checks the config against this machine, sets the number of threads. InputError for what the machine cannot do.
 Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop);
 

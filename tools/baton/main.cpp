@@ -119,7 +119,7 @@ Command add_train(CLI::App& program) {
   app->add_flag_callback(
       "--profile", [assignments] { assignments->push_back("parallel.profile=true"); },
       "print at the end what the first rank sent, by axis");
-  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: one for each core)")->type_name("N");
+  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: OMP_NUM_THREADS, or one a core)")->type_name("N");
   app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
   app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
   return {app, [flags, file, assignments] {
@@ -250,6 +250,7 @@ int main(int argc, char** argv) {
   prepare_last_resort();
   prepare_process();
   start_log(false);
+  use_threads();  // of the commands that have no --threads
   try {
     const int code = run(argc, argv);
     check_output_written();
