@@ -18,8 +18,8 @@ struct PromptEncoder::Part {
     for (const std::string& text : texts) {
       const Tokens tokens = tokenizer->encode(text, max_length);
       if (tokens.cut)
-        spdlog::warn("the prompt is longer than {} tokens; left out: \"{}\"", max_length,
-                     utf8_excerpt(tokens.cut_text));
+        warn_once(fmt::format("the prompt is longer than {} tokens; left out: \"{}\"", max_length,
+                              utf8_excerpt(tokens.cut_text)));
       ids.emplace_back(tokens.ids.begin(), tokens.ids.begin() + tokens.used);
     }
     return encode_texts(*encoder, ids, max_length);
@@ -44,8 +44,9 @@ TextStates PromptEncoder::encode(const std::vector<std::string>& texts) const {
   for (const std::string& text : texts) {
     clean.push_back(clean_prompt(text));
     if (const std::string piece = foreign_syntax(text); !piece.empty())
-      spdlog::warn("\"{}\" is drawn as words: weights, choices and adapters in the prompt are not understood yet",
-                   utf8_excerpt(piece));
+      warn_once(
+          fmt::format("\"{}\" is drawn as words: weights, choices and adapters in the prompt are not understood yet",
+                      utf8_excerpt(piece)));
   }
   std::vector<Tensor> states, counts;
   for (const auto& part : parts_) {

@@ -83,7 +83,6 @@ bool on_processes(ParallelConfig config, int threads, std::span<const double> lo
                   const Roles& roles) {
   MpiSession session;
   Group& world = session.world();
-  if (world.rank() > 0) spdlog::set_level(spdlog::level::err);
   try {
     check_same_program(world);
     check_agreement("configs", terms(), world);

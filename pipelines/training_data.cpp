@@ -44,7 +44,7 @@ LatentCache open_latents(const TrainConfig& config, const Dataset& dataset, cons
 Dataset open_and_report(const DataConfig& config) {
   Dataset dataset = open_dataset(config);
   if (config.skip_unreadable) drop_unreadable(dataset, config);
-  for (const std::string& note : dataset.notes) spdlog::warn("{}", note);
+  for (const std::string& note : dataset.notes) warn_once(note);
   return dataset;
 }
 

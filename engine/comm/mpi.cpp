@@ -205,6 +205,11 @@ bool started_by_mpi() {
   return size && std::atoi(size) > 1;
 }
 
+int mpi_rank() {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank ? std::atoi(rank) : 0;
+}
+
 // In the order in which they start. MPI waits for all ranks while it starts and ends, and is watched in both.
 struct MpiSession::Process {
   Rendezvous meeting;

@@ -9,6 +9,8 @@ namespace baton {
 
 // Whether this process was started as one of several. A build without MPI refuses to run then.
 bool started_by_mpi();
+// Its number among them, also before they have met; 0 if there are none.
+int mpi_rank();
 
 // MPI from start to end of its use; one a process. Its world dies with it. From its first moment to its last a process
 // that dies, stops or hangs is noticed, named, and ends the others (engine/comm/watch.h).

@@ -11,6 +11,11 @@ bool started_by_mpi() {
   return size && std::atoi(size) > 1;
 }
 
+int mpi_rank() {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank ? std::atoi(rank) : 0;
+}
+
 struct MpiSession::Process {};
 MpiSession::MpiSession() { fail("built without MPI: install libopenmpi-dev and build again, or use --ranks"); }
 MpiSession::~MpiSession() = default;

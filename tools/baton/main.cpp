@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "engine/comm/local.h"
+#include "engine/comm/mpi.h"
 #include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
@@ -250,6 +251,7 @@ int main(int argc, char** argv) {
   prepare_last_resort();
   prepare_process();
   start_log(false);
+  if (mpi_rank() > 0) spdlog::set_level(spdlog::level::err);  // the first one says what all would
   use_threads();  // of the commands that have no --threads
   try {
     const int code = run(argc, argv);
