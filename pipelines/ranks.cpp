@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <numeric>
 #include <thread>
 
@@ -117,7 +118,12 @@ bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<co
   const Mesh mesh(spec, ranks - static_cast<int>(config.text_ranks), loads_of_groups(loads, spec.size(Axis::ep)));
   const int threads = std::max(1, runtime.threads / ranks);
   spdlog::info("{} ranks as {}, {} CPU thread{} each", ranks, describe(mesh, config), threads, threads == 1 ? "" : "s");
-  run_ranks(ranks, {.threads = threads}, [&](Group& world) { run_role(world, mesh, config, roles); });
+  try {
+    run_ranks(ranks, {.threads = threads}, [&](Group& world) { run_role(world, mesh, config, roles); });
+  } catch (const LostRank& error) {
+    spdlog::error("{}", error.what());
+    std::_Exit(exit_failed);  // at once, as the rank that hangs still uses what stands here and in the callers
+  }
   return true;
 }
 

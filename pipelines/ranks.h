@@ -21,8 +21,8 @@ using FindTerms = std::function<Terms()>;
 
 // Runs its role on every rank that the config asks for, each with its share of the CPU threads; with one, in this
 // thread. Started by mpirun, the processes are the ranks, and this one's is run. `loads`: of each expert, for an axis
-// ep without sizes. Throws what the first rank that failed threw; an error of one process ends them all. Returns
-// whether this process has the first rank.
+// ep without sizes. Throws what the first rank that failed threw; an error of one process ends them all, a rank that
+// hangs ends its process. Returns whether this process has the first rank.
 bool on_ranks(const ParallelConfig& config, const Runtime& runtime, std::span<const double> loads,
               const FindTerms& terms, const Roles& roles);
 // The same for work without texts to encode ahead: InputError for text_ranks.

@@ -10,7 +10,8 @@ struct LocalOptions {
   double patience = 6;  // a rank without a sign of life for as many seconds counts as lost
 };
 
-// A rank hangs, and with it a thread of this process, which can only be ended together with the process.
+// A rank hangs, and with it a thread of this process, which can only be ended together with the process. It may go on
+// to use all that the body refers to: end the process where this is caught, before any of that is gone.
 struct LostRank : RunError {
   using RunError::RunError;
 };

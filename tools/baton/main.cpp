@@ -1,9 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
-#include <cstdlib>
-
-#include "engine/comm/local.h"
 #include "engine/comm/mpi.h"
 #include "engine/config/train_start.h"
 #include "engine/config/yaml.h"
@@ -257,9 +254,6 @@ int main(int argc, char** argv) {
     const int code = run(argc, argv);
     check_output_written();
     return code;
-  } catch (const LostRank& error) {
-    spdlog::error("{}", error.what());
-    std::_Exit(exit_failed);  // a thread hangs and uses what a return would take down
   } catch (const std::exception& error) {
     const Failure failure = describe_failure(error);
     spdlog::error("{}", failure.message);
