@@ -20,8 +20,8 @@ namespace {
 
 class LocalGroup : public Group {
  public:
-  // What the members share.
-  struct Meeting;
+  struct Meeting;  // what the members share
+  struct Round;    // a collective under way
 
   LocalGroup(std::shared_ptr<World> world, std::shared_ptr<Meeting> meeting, int rank, const std::string& name,
              std::shared_ptr<Traffic> traffic);
@@ -38,7 +38,8 @@ class LocalGroup : public Group {
   using Calls = std::vector<Call>;
   void finish(int64_t number);
   void wait(std::unique_lock<std::mutex>& lock, const std::string& what, const std::function<bool()>& done);
-  void do_my_part(const Calls& calls);
+  void do_my_part(Round& round, std::unique_lock<std::mutex>& lock);
+  void move_values(const Calls& calls);
   void check_agreement(const Calls& calls) const;
 
   std::shared_ptr<World> world_;
@@ -46,12 +47,13 @@ class LocalGroup : public Group {
   int64_t started_ = 0;
 };
 
-// A collective under way: everyone's arguments, then everyone's part of the work, then everyone may go.
+// Everyone's arguments, then everyone's part of the work, then everyone may go.
+struct LocalGroup::Round {
+  Calls calls;
+  int arrived = 0, working = 0, finished = 0, left = 0;  // ranks
+};
+
 struct LocalGroup::Meeting {
-  struct Round {
-    Calls calls;
-    int arrived = 0, working = 0, finished = 0, left = 0;  // ranks
-  };
   std::vector<int> members;  // ranks of the world
   std::map<int64_t, Round> rounds;
   std::map<std::pair<int, int>, std::deque<std::vector<char>>> mail;  // (from, to)
@@ -99,7 +101,7 @@ void LocalGroup::wait(std::unique_lock<std::mutex>& lock, const std::string& wha
 Pending LocalGroup::start(Call call) {
   const std::lock_guard lock(world_->mutex());
   const int64_t number = started_++;
-  Meeting::Round& round = meeting_->round(number);
+  Round& round = meeting_->round(number);
   round.calls[rank()] = std::move(call);
   ++round.arrived;
   world_->notify();
@@ -108,28 +110,39 @@ Pending LocalGroup::start(Call call) {
 
 void LocalGroup::finish(int64_t number) {
   std::unique_lock lock(world_->mutex());
-  Meeting::Round& round = meeting_->round(number);
-  const std::string what(name_of(round.calls[rank()].kind));
-  // Also where all give up, nobody may let go of its buffers while another rank is at them.
+  Round& round = meeting_->round(number);
   const auto wait_for_all = [&](const int& ranks) {
-    try {
-      wait(lock, what, [&] { return ranks == size(); });
-    } catch (const RunError&) {
-      world_->wait_anyway(lock, [&] { return round.working == 0; });
-      throw;
-    }
+    wait(lock, std::string(name_of(round.calls[rank()].kind)), [&] { return ranks == size(); });
   };
-  wait_for_all(round.arrived);
-  check_agreement(round.calls);
+  try {
+    wait_for_all(round.arrived);
+    check_agreement(round.calls);
+    do_my_part(round, lock);
+    ++round.finished;
+    wait_for_all(round.finished);
+  } catch (...) {
+    // Nobody may let go of its buffers while another rank is at them; and none that is not yet may begin.
+    --round.arrived;
+    world_->wait_anyway(lock, [&] { return round.working == 0; });
+    throw;
+  }
+  if (++round.left == size()) meeting_->rounds.erase(number);
+}
+
+// All ranks at the same time.
+void LocalGroup::do_my_part(Round& round, std::unique_lock<std::mutex>& lock) {
   ++round.working;
   lock.unlock();
-  do_my_part(round.calls);
+  std::exception_ptr failure;
+  try {
+    move_values(round.calls);
+  } catch (...) {
+    failure = std::current_exception();
+  }
   lock.lock();
   --round.working;
-  ++round.finished;
   world_->notify();
-  wait_for_all(round.finished);
-  if (++round.left == size()) meeting_->rounds.erase(number);
+  if (failure) std::rethrow_exception(failure);
 }
 
 void LocalGroup::check_agreement(const Calls& calls) const {
@@ -150,7 +163,7 @@ void copy_values(ConstValues from, Values to) {
 
 // Each rank reads the others' buffers and writes its own; in an all-reduce it adds up one share of the values and hands
 // the sums to everyone.
-void LocalGroup::do_my_part(const Calls& calls) {
+void LocalGroup::move_values(const Calls& calls) {
   const Call& mine = calls[rank()];
   std::vector<ConstValues> sources;
   switch (mine.kind) {

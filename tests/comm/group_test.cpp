@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <numeric>
 
+#include "engine/core/error.h"
 #include "tests/comm/on_ranks.h"
 
 namespace baton {
@@ -163,6 +165,20 @@ void check_traffic(Group& world) {
   EXPECT_DOUBLE_EQ(axis.at("all-gather").bytes, 24 * (n - 1));
   EXPECT_DOUBLE_EQ(axis.at("reduce-scatter").bytes, 24 * (n - 1));
   EXPECT_DOUBLE_EQ(axis.at("all-to-all").bytes, 24 * (n - 1));
+}
+
+TEST(Pending, LetsNothingOutOfItsEnd) {
+  int ends = 0;
+  {
+    const Pending lost([&] { ++ends, fail_run("rank 1 was lost"); });
+  }
+  {
+    const Pending full([&] { ++ends, throw std::bad_alloc(); });
+  }
+  {
+    const Pending odd([&] { ++ends, throw 7; });
+  }
+  EXPECT_EQ(ends, 3);
 }
 
 class GroupTest : public testing::TestWithParam<int> {};

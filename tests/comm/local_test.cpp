@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "engine/core/require.h"
 #include "engine/tensor/tensor.h"
 
 namespace baton {
@@ -64,6 +65,16 @@ TEST(RunRanks, AnErrorLeavesTheBuffersOfACollectiveUnderWay) {
     });
   };
   EXPECT_THAT(run, ThrowsMessage<RunError>(HasSubstr("disk full")));
+}
+
+TEST(RunRanks, AnErrorInsideACollectiveLeavesNobodyWaiting) {
+  const auto run = [] {
+    run_ranks(3, {}, [](Group& world) {
+      std::vector<uint8_t> x(8);
+      world.all_reduce({x.data(), std::ssize(x), DType::u8}).wait();
+    });
+  };
+  EXPECT_THAT(run, ThrowsMessage<LogicError>(HasSubstr("u8 values cannot be added")));
 }
 
 TEST(RunRanks, AHangingRankIsNamed) {
