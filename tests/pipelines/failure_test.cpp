@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <new>
 #include <system_error>
 
@@ -35,6 +36,19 @@ TEST(Failure, BrokenPromisesAndForeignExceptionsAskForAReport) {
     EXPECT_THAT(failure.message, HasSubstr("linear: 3 columns"));
     EXPECT_THAT(failure.message, HasSubstr("bug of Baton, please report it"));
   }
+}
+
+TEST(Failure, OfFilesIsInOurWords) {
+  using std::filesystem::filesystem_error;
+  const auto failure_of = [](int code) {
+    return describe_failure(filesystem_error("cannot iterate", "a/b", std::error_code(code, std::generic_category())));
+  };
+  const Failure missing = failure_of(ENOENT), broken = failure_of(EIO);
+  EXPECT_EQ(missing.exit_code, exit_bad_input);
+  EXPECT_EQ(missing.message,
+            "a/b: reading or writing failed: No such file or directory; check the path and its permissions");
+  EXPECT_EQ(broken.exit_code, exit_failed);
+  EXPECT_EQ(broken.message, "a/b: reading or writing failed: Input/output error");
 }
 
 TEST(Failure, ThreadsThatRunOutAreNoBug) {

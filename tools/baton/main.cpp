@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <filesystem>
 
 #include "engine/comm/mpi.h"
 #include "engine/config/train_start.h"
@@ -10,7 +9,6 @@
 #include "engine/core/utf8.h"
 #include "engine/core/version.h"
 #include "engine/io/nearest.h"
-#include "engine/io/partial.h"
 #include "pipelines/dataset.h"
 #include "pipelines/evaluate.h"
 #include "pipelines/failure.h"
@@ -117,7 +115,8 @@ Command add_train(CLI::App& program) {
   app->add_flag_callback(
       "--profile", [assignments] { assignments->push_back("parallel.profile=true"); },
       "print at the end what the first rank sent, by axis");
-  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: OMP_NUM_THREADS, or one a core)")->type_name("N");
+  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: OMP_NUM_THREADS, or one a core)")
+      ->type_name("N");
   app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
   app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
   return {app, [flags, file, assignments] {
@@ -210,13 +209,6 @@ std::string explain(const CLI::App& program, const CLI::ParseError& error) {
                      chosen[0]->get_name());
 }
 
-// What std::filesystem throws is said in our words.
-int run_command(const Command& command) try {
-  return command.run();
-} catch (const std::filesystem::filesystem_error& error) {
-  partial::fail_open(error.path1(), "reading or writing", error.code().value());
-}
-
 int run(int argc, char** argv) {
   CLI::App program("Baton draws pictures from words with a relay of denoising experts, and trains them.", "baton");
   program.require_subcommand(1);
@@ -236,7 +228,7 @@ int run(int argc, char** argv) {
     fail("{}", explain(program, error));
   }
   for (const Command& command : commands)
-    if (command.app->parsed()) return run_command(command);
+    if (command.app->parsed()) return command.run();
   return exit_bad_input;
 }
 
@@ -249,7 +241,7 @@ int main(int argc, char** argv) {
   prepare_process();
   start_log(false);
   if (mpi_rank() > 0) spdlog::set_level(spdlog::level::err);  // the first one says what all would
-  use_threads();  // of the commands that have no --threads
+  use_threads();                                              // of the commands that have no --threads
   try {
     const int code = run(argc, argv);
     check_output_written();
