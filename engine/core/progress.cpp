@@ -1,6 +1,7 @@
 #include "engine/core/progress.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/core/error.h"
 #include "engine/core/screen.h"
@@ -59,7 +60,8 @@ void Progress::update(int64_t done, const Fields& fields) {
   const double left = each * static_cast<double>(total_ - done);
   if (mode_ == ProgressMode::json) {
     std::string line = fmt::format(R"({{"task":"{}","done":{},"total":{})", task_, done, total_);
-    for (const auto& [name, value] : fields) line += fmt::format(R"(,"{}":{:.6g})", name, value);
+    for (const auto& [name, value] : fields)
+      line += fmt::format(R"(,"{}":{})", name, std::isfinite(value) ? fmt::format("{:.6g}", value) : "null");
     write_to_stderr(fmt::format("{},\"seconds_per_item\":{:.4g},\"seconds_left\":{:.1f}}}\n", line, each, left));
     return;
   }

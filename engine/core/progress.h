@@ -22,7 +22,8 @@ class Progress {
  public:
   using Fields = std::vector<std::pair<std::string, double>>;
 
-  // `done` items were finished before (a resumed run): they do not count for the speed.
+  // `task` and the names of fields are words of the program, without quotes. `done` items were finished before (a
+  // resumed run): they do not count for the speed.
   Progress(ProgressMode mode, std::string task, int64_t total, int64_t done = 0);
   ~Progress();
   Progress(const Progress&) = delete;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/core/error.h"
 #include "engine/core/screen.h"
@@ -35,6 +36,13 @@ TEST(Progress, WritesJsonLines) {
   const std::string line = testing::internal::GetCapturedStderr();
   EXPECT_TRUE(line.starts_with(R"({"task":"train","done":3,"total":4,"loss":0.5,"seconds_per_item":)")) << line;
   EXPECT_TRUE(line.ends_with("}\n")) << line;
+}
+
+TEST(Progress, NumbersThatJsonDoesNotHaveAreNull) {
+  testing::internal::CaptureStderr();
+  Progress(ProgressMode::json, "train", 1).update(1, {{"loss", NAN}, {"worst", -INFINITY}, {"best", 0.5}});
+  const std::string line = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(line.starts_with(R"({"task":"train","done":1,"total":1,"loss":null,"worst":null,"best":0.5,)")) << line;
 }
 
 TEST(Progress, SaysOnePlainLineAtTheEnd) {
