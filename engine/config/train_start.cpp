@@ -39,6 +39,12 @@ void check_agrees(const TrainConfig& c, const TrainConfig& model) {
   const std::string& start = c.denoiser.start;
   check_same("model.transformer", wan_transformer_json(model.denoiser.transformer),
              wan_transformer_json(c.denoiser.transformer), start);
+  const Path vae = Path(c.denoiser.vae) / "config.json";  // a plan may be made before it is there
+  const int64_t read = model.denoiser.transformer.in_channels,
+                made = std::filesystem::exists(vae) ? read_wan_vae_config(vae).z_dim : read;
+  check(made == read,
+        "model.vae: the latents of {} have {} channels, but the denoisers of model.start ({}) read {}; leave it out",
+        c.denoiser.vae, made, start, read);
   check_same("model.text_encoder", t5_json(model.denoiser.text_encoder), t5_json(c.denoiser.text_encoder), start);
   if (model.experts.count == 1) return;  // one denoiser may become any experts
   check(c.experts.count == model.experts.count,

@@ -13,7 +13,6 @@
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/stored_parameters.h"
-#include "engine/models/input_sizes.h"
 #include "engine/parallel/region.h"
 #include "engine/train/random_streams.h"
 #include "engine/train/schedule.h"
@@ -55,7 +54,6 @@ DenoiserTrainer::DenoiserTrainer(const TrainConfig& config, DenoiserData& data, 
   } else {
     start_from(config.denoiser.start);
   }
-  check_latents(config_.denoiser.transformer, latents_);
   set_ranges();
   grid_ = make_validation_grid(data, config.validation.items, config.validation.t_bins);
 }

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/core/error.h"
+#include "engine/io/json.h"
+#include "tests/io/scratch.h"
 #include "tests/test_dir.h"
 
 namespace baton {
@@ -55,6 +59,17 @@ TEST_F(TrainStart, TheConfigDecidesWhatIsNotTheNetworks) {
   EXPECT_EQ(c.data.size, 64);
   EXPECT_EQ(c.sampling.steps, 8);
   EXPECT_EQ(c.denoiser.max_tokens, 12);
+}
+
+TEST_F(TrainStart, RefusesAnAutoencoderWithOtherLatents) {
+  const test::Scratch other;
+  Json config = read_json(start_ + "/vae/config.json");
+  write_json(other / "config.json", config);
+  EXPECT_EQ(read({"model.vae=" + other.path().string()}).denoiser.vae, other.path());
+  config["z_dim"] = 1;
+  config["latents_mean"] = config["latents_std"] = {1.0};
+  write_json(other / "config.json", config);
+  EXPECT_THAT(error_of("model.vae=" + other.path().string()), HasSubstr("have 1 channels, but the denoisers of"));
 }
 
 TEST_F(TrainStart, RefusesWhatContradictsTheModel) {
