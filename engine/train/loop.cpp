@@ -1,10 +1,10 @@
 #include "engine/train/loop.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
@@ -44,10 +44,12 @@ void check_same_run(const TrainConfig& now, const std::string& config, const std
   before.denoiser.vae = now.denoiser.vae;
   before.denoiser.tokenizer = now.denoiser.tokenizer;
   before.denoiser.start = now.denoiser.start;
-  std::istringstream old_lines(print_config(before)), new_lines(print_config(now));
-  for (std::string a, b; std::getline(old_lines, a) && std::getline(new_lines, b);)
-    check(a == b, "{}: this checkpoint was made with '{}', the config has '{}'; choose another checkpoint.folder",
-          where, a, b);
+  const auto fields = [](TrainConfig c) { return list_fields([&](ConfigVisitor& v) { visit(v, c); }); };
+  const auto made_with = fields(before), given = fields(now);
+  const auto [a, b] = std::ranges::mismatch(made_with, given);
+  if (a == made_with.end() || b == given.end()) return;
+  fail("{}: this checkpoint was made with {} {}, the config has {}; choose another checkpoint.folder", where, a->first,
+       a->second, b->second);
 }
 
 // Progress and bookkeeping of one run.

@@ -1,5 +1,6 @@
 #include "engine/train/loop.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +15,9 @@ namespace baton {
 namespace {
 
 using namespace test;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 
 // Saves what it counted. Stops the run, or the process, in a given step.
 class Counter : public Trainer {
@@ -42,22 +46,39 @@ std::vector<Json> lines_of(const Path& path) {
   return lines;
 }
 
-TEST(Loop, WritesMetricsValidationsCheckpointsAndTheModel) {
-  const Scratch scratch;
-  TrainConfig config = tiny_vae();
-  config.steps = 10;
-  config.log_every = 4;
-  config.validation.every = 5;
-  config.checkpoint.folder = scratch.path();
-  config.checkpoint.every = 3;
+class LoopTest : public testing::Test {
+ protected:
+  LoopTest() { config_.checkpoint.folder = folder_; }
+  Outcome run(Counter& trainer) { return run_loop(trainer, config_, ProgressMode::none, stop_); }
+  // Of a new run in the same folder; empty: it goes on.
+  std::string refusal() {
+    try {
+      Counter second;
+      run(second);
+      return {};
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  }
+
+  const Scratch scratch_;
+  const Path folder_ = scratch_.path();
+  TrainConfig config_ = tiny_vae();
+  std::atomic<bool> stop_{false};
+};
+
+TEST_F(LoopTest, WritesMetricsValidationsCheckpointsAndTheModel) {
+  config_.steps = 10;
+  config_.log_every = 4;
+  config_.validation.every = 5;
+  config_.checkpoint.every = 3;
   Counter trainer;
-  const std::atomic<bool> stop{false};
-  EXPECT_EQ(run_loop(trainer, config, ProgressMode::none, stop), Outcome::finished);
-  EXPECT_EQ(read_file(scratch.path() / "model", 100), "10");
-  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "step-00000009"));
-  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "step-00000010"));
-  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "step-00000006"));
-  const auto lines = lines_of(scratch.path() / "metrics.jsonl");
+  EXPECT_EQ(run(trainer), Outcome::finished);
+  EXPECT_EQ(read_file(folder_ / "model", 100), "10");
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "step-00000009"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "step-00000010"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "step-00000006"));
+  const auto lines = lines_of(folder_ / "metrics.jsonl");
   ASSERT_EQ(lines.size(), 5u);  // steps 4, 5 (validation), 8, 10, 10 (validation)
   EXPECT_NEAR(lines[0]["loss"].get<double>(), (1 + 1 / 2. + 1 / 3. + 1 / 4.) / 4, 1e-9);
   EXPECT_EQ(lines[0]["samples"], 8);
@@ -65,90 +86,74 @@ TEST(Loop, WritesMetricsValidationsCheckpointsAndTheModel) {
   EXPECT_EQ(lines[3]["step"], 10);
 }
 
-TEST(Loop, StopsAndGoesOn) {
-  const Scratch scratch;
-  TrainConfig config = tiny_vae();
-  config.steps = 10;
-  config.checkpoint.folder = scratch.path();
-  std::atomic<bool> stop{false};
-  Counter first;
-  first.stop = &stop;
+TEST_F(LoopTest, StopsAndGoesOn) {
+  config_.steps = 10;
+  Counter first, second;
+  first.stop = &stop_;
   first.stop_at = 4;
-  EXPECT_EQ(run_loop(first, config, ProgressMode::none, stop), Outcome::interrupted);
-  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "model"));
-  stop = false;
-  Counter second;
-  config.steps = 12;  // a run may be made longer
-  EXPECT_EQ(run_loop(second, config, ProgressMode::none, stop), Outcome::finished);
-  EXPECT_EQ(read_file(scratch.path() / "model", 100), "12");
-  const auto lines = lines_of(scratch.path() / "metrics.jsonl");
+  EXPECT_EQ(run(first), Outcome::interrupted);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "model"));
+  stop_ = false;
+  config_.steps = 12;  // a run may be made longer
+  EXPECT_EQ(run(second), Outcome::finished);
+  EXPECT_EQ(read_file(folder_ / "model", 100), "12");
+  const auto lines = lines_of(folder_ / "metrics.jsonl");
   ASSERT_EQ(lines.size(), 12u);
   for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i]["samples"], 2 * (i + 1));
 }
 
-TEST(Loop, RefusesACheckpointOfAnotherRun) {
-  const Scratch scratch;
-  TrainConfig config = tiny_vae();
-  config.checkpoint.folder = scratch.path();
-  const std::atomic<bool> stop{false};
-  Counter first, second;
-  run_loop(first, config, ProgressMode::none, stop);
-  config.vae.base_dim = 12;
-  try {
-    run_loop(second, config, ProgressMode::none, stop);
-    FAIL() << "a checkpoint of another model was taken";
-  } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("base_dim: 12"), std::string::npos) << error.what();
-  }
+TEST_F(LoopTest, RefusesACheckpointOfAnotherRun) {
+  Counter first;
+  run(first);
+  const TrainConfig made_with = config_;
+  const auto refusal_of = [&](auto&& change) {
+    config_ = made_with;
+    change(config_);
+    return refusal();
+  };
+  const std::string where = (folder_ / "step-00000006" / "state.json").string();
+  EXPECT_EQ(refusal_of([](TrainConfig& c) { c.vae.base_dim = 12; }),
+            where +
+                ": this checkpoint was made with model.base_dim 8, the config has 12; choose another "
+                "checkpoint.folder");
+  EXPECT_THAT(refusal_of([](TrainConfig& c) { c.data.background = "#000000"; }),
+              HasSubstr(R"(made with data.background "#ffffff", the config has "#000000";)"));
+  EXPECT_THAT(refusal_of([](TrainConfig& c) { c.kind = TrainKind::denoiser; }),
+              HasSubstr("made with kind vae, the config has denoiser;"));
 }
 
-TEST(Loop, SavesWhatWasLearntWhenDataAreLost) {
-  const Scratch scratch;
-  TrainConfig config = tiny_vae();
-  config.steps = 10;
-  config.checkpoint.folder = scratch.path();
-  const std::atomic<bool> stop{false};
+TEST_F(LoopTest, SavesWhatWasLearntWhenDataAreLost) {
+  config_.steps = 10;
   Counter first;
   first.lost_at = 7;
-  EXPECT_THROW(run_loop(first, config, ProgressMode::none, stop), LostData);
-  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "step-00000007"));
+  EXPECT_THROW(run(first), LostData);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "step-00000007"));
 }
 
 // Whatever stands in it, a damaged state.json is the user's to mend: file and key are named.
-TEST(Loop, RefusesADamagedState) {
-  const Scratch scratch;
-  TrainConfig config = tiny_vae();
-  config.steps = 2;
-  config.checkpoint.folder = scratch.path();
-  const std::atomic<bool> stop{false};
+TEST_F(LoopTest, RefusesADamagedState) {
+  config_.steps = 2;
   Counter first;
-  run_loop(first, config, ProgressMode::none, stop);
-  const Path checkpoint = scratch.path() / "step-00000002";
+  run(first);
+  const Path checkpoint = folder_ / "step-00000002";
   const Json intact = read_json(checkpoint / "state.json");
-  const auto refused = [&](const std::string& key, const Json& value) {
+  const auto expect_refusal = [&](const std::string& key, const Json& value) {
+    SCOPED_TRACE(key + " " + value.dump());
     Json state = intact;
     state[key] = value;
     if (value.is_discarded()) state.erase(key);
     AtomicDirectory folder(checkpoint);
     write_json(folder.path() / "state.json", state);
     folder.commit();
-    Counter second;
-    try {
-      run_loop(second, config, ProgressMode::none, stop);
-    } catch (const InputError& error) {
-      const std::string message = error.what();
-      return message.find("state.json: ") != message.npos && message.find(key) != message.npos &&
-             message.find("json.exception") == message.npos;
-    }
-    return false;
+    EXPECT_THAT(refusal(), AllOf(HasSubstr("state.json: "), HasSubstr(key), Not(HasSubstr("json.exception"))));
   };
   for (const char* key : {"step", "samples", "config", "trainer"})
     for (const Json& value : {Json("x"), Json(1.5), Json(-5), Json::array(), Json(int64_t{1} << 62), Json(nullptr),
                               Json(Json::value_t::discarded)}) {
       if (value == "x" && std::string(key) == "config") continue;  // a config without keys
-      EXPECT_TRUE(refused(key, value)) << key << " " << value;
+      expect_refusal(key, value);
     }
-  EXPECT_TRUE(refused("step", 1)) << "not that of the folder";
+  expect_refusal("step", 1);  // not that of the folder
 }
 
 }  // namespace
