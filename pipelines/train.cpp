@@ -42,21 +42,21 @@ bool train_denoiser(TrainConfig config, DType compute, const Runtime& runtime, s
   check(parse_mesh(config.parallel.mesh).size(Axis::cfg) == 1, "mesh: cfg is for generate, training has no guidance");
   const auto tokenizer = open_tokenizer(config.denoiser.tokenizer);
   complete_sizes(config, *tokenizer);
-  std::unique_ptr<const DatasetLatents> latents;  // of this process, for all its ranks
-  const auto open = [&](ProgressMode progress) {
-    latents =
-        std::make_unique<DatasetLatents>(config, *tokenizer, Path(config.checkpoint.folder) / "latents", progress);
-  };
+  const Path folder = config.checkpoint.folder, cache = folder / "latents";
+  std::optional<DatasetLatents> latents;  // of this process, for all its ranks
   return on_ranks(
       config.parallel, runtime, expected_shares(planned_ranges(config), config.t),
       [&] { return terms_of(config, compute); },
       [&](const Layout& layout) {
+        const bool first = layout.rank() == 0, first_of_process = first || started_by_mpi();
         std::optional<FolderLock> lock;  // the first rank holds it for all
-        if (layout.rank() == 0) lock.emplace(config.checkpoint.folder, "training");
-        if (layout.rank() == 0) open(runtime.progress);
+        if (first) lock.emplace(folder, "training");
+        if (first_of_process) latents.emplace(config, *tokenizer);
         layout.everyone().barrier();
-        if (!latents) open(ProgressMode::none);  // another process, which finds what the first has made
         check_agreement("data sets", latents->terms(), layout.everyone());
+        if (first) latents->encode(cache, runtime.progress);
+        layout.everyone().barrier();
+        if (first_of_process && !first) latents->encode(cache, ProgressMode::none);  // finds what the first has made
         DrawnLatents data(*latents, config);
         DenoiserTrainer trainer(config, data, compute, layout);
         outcome = run_loop(trainer, config, runtime.progress, runtime.stop, layout.everyone());

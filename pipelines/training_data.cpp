@@ -30,15 +30,6 @@ std::string hash_model(const Path& folder) {
   return hash_bytes(fmt::format("{}", hashes));
 }
 
-LatentCache open_latents(const TrainConfig& config, const Dataset& dataset, const Path& cache, ProgressMode progress) {
-  const Path folder = config.denoiser.vae;
-  const auto vae = load_vae(folder);
-  const Pictures pictures(dataset, config.data);
-  const LatentSource source{.encoder = hash_model(folder), .pictures = pictures.hash(), .flip = config.data.flip};
-  const auto encode = [&](const Tensor& batch) { return normalised_latents(*vae, batch); };
-  return open_latent_cache(cache, source, pictures, encode_batch, encode, progress);
-}
-
 }  // namespace
 
 Dataset open_and_report(const DataConfig& config) {
@@ -95,20 +86,27 @@ Tensor DatasetPictures::items(std::span<const int64_t> indices) {
   return with_frame(pictures_.whole(draws));
 }
 
-DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache,
-                               ProgressMode progress)
+DatasetLatents::DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer)
     : dataset_(open_and_report(config.data)),
       tokenizer_(tokenizer),
       max_tokens_(config.denoiser.max_tokens),
-      latents_(open_latents(config, dataset_, cache, progress)) {}
+      vae_(config.denoiser.vae),
+      pictures_(std::in_place, dataset_, config.data),
+      source_{.encoder = hash_model(vae_), .pictures = pictures_->hash(), .flip = config.data.flip} {}
 
 Terms DatasetLatents::terms() const {
-  return {{"hash of the captions", hash_captions(dataset_)},
-          {"hash of the pictures and what encodes them", latents_.source_hash()}};
+  return {{"hash of the captions", hash_captions(dataset_)}, {"hash of the pictures", source_.pictures}};
+}
+
+void DatasetLatents::encode(const Path& cache, ProgressMode progress) {
+  const auto vae = load_vae(vae_);
+  const auto encode = [&](const Tensor& batch) { return normalised_latents(*vae, batch); };
+  latents_.emplace(open_latent_cache(cache, source_, *pictures_, encode_batch, encode, progress));
+  pictures_.reset();
 }
 
 DenoiserSample DatasetLatents::item(const Draw& draw, const std::string& caption) const {
-  const Tensor latents = latents_.latents(std::span(&draw, 1));  // [1, C, h, w]
+  const Tensor latents = latents_->latents(std::span(&draw, 1));  // [1, C, h, w]
   return {latents.alias({latents.dim(1), 1, latents.dim(2), latents.dim(3)}),
           caption_tokens(tokenizer_, caption, max_tokens_)};
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "engine/config/train_config.h"
 #include "engine/core/progress.h"
@@ -33,14 +34,18 @@ class DatasetPictures : public PictureData {
   PictureLoader loader_;  // last: its thread uses the others
 };
 
-// Latents, normalised and cached in a file below `cache`, with tokens of captions. Once made it does not change: all
-// ranks of a process read the same one.
+// A data set as normalised latents and tokens of captions. Once encoded it does not change: all ranks of a process read
+// the same one.
 class DatasetLatents : public ValidationData {
  public:
-  DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer, const Path& cache, ProgressMode progress);
-  const Dataset& dataset() const { return dataset_; }
-  int64_t size() const override { return latents_.count(); }
+  // Decodes all pictures; writes nothing.
+  DatasetLatents(const TrainConfig& config, const Tokenizer& tokenizer);
   Terms terms() const;  // what says that another process has the same
+  // Encodes the pictures into a file below `cache`, unless it is there. To be called once, before items are read.
+  void encode(const Path& cache, ProgressMode progress);
+
+  const Dataset& dataset() const { return dataset_; }
+  int64_t size() const override { return std::ssize(dataset_.items); }
   DenoiserSample item(int64_t index) const override;
   DenoiserSample item(const Draw& draw, const std::string& caption) const;
 
@@ -48,7 +53,10 @@ class DatasetLatents : public ValidationData {
   Dataset dataset_;
   const Tokenizer& tokenizer_;
   int64_t max_tokens_;
-  LatentCache latents_;
+  Path vae_;
+  std::optional<Pictures> pictures_;  // until they are encoded
+  LatentSource source_;
+  std::optional<LatentCache> latents_;
 };
 
 // The samples that one rank draws from them.

@@ -64,7 +64,7 @@ Tensor encode_all(const LatentSource& source, const Pictures& pictures, bool fli
 }  // namespace
 
 LatentCache::LatentCache(const Path& path, const LatentSource& source)
-    : file_(path), dtype_(source.dtype), mirrored_(source.flip), source_hash_(hash_of(source)) {
+    : file_(path), dtype_(source.dtype), mirrored_(source.flip) {
   for (const auto& [key, expected] : metadata_of(source)) {
     const auto found = file_.metadata().find(key);
     const std::string stored = found == file_.metadata().end() ? "nothing" : found->second;

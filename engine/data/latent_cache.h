@@ -31,7 +31,6 @@ class LatentCache {
   LatentCache(const Path& file, const LatentSource& source);
 
   int64_t count() const { return shape_[0]; }
-  const std::string& source_hash() const { return source_hash_; }
   // [B, C, h, w] f32. Draws must be without a crop. Throws LostData if the file was cut short.
   Tensor latents(std::span<const Draw> draws) const;
 
@@ -40,7 +39,6 @@ class LatentCache {
   Shape shape_;  // [items, C, h, w]
   DType dtype_;
   bool mirrored_;
-  std::string source_hash_;
 };
 
 // Encodes all pictures, `batch` at a time, and writes the file, whole or not at all.

@@ -16,7 +16,9 @@ std::string this_process() {
 
 }  // namespace
 
-FolderLock::FolderLock(const Path& folder, std::string_view user) : file_(folder / ".lock") {
+FolderLock::FolderLock(const Path& folder, std::string_view user) : folder_(folder), file_(folder / ".lock") {
+  std::error_code none;
+  for (Path path = folder; !path.empty() && !std::filesystem::exists(path, none); path = path.parent_path()) ++made_;
   make_folder(folder);
   try {
     descriptor_ = partial::create_file(folder, file_);
@@ -35,6 +37,7 @@ FolderLock::~FolderLock() {
   ::unlink(
       file_.c_str());  // while it is locked: who has opened it meanwhile sees that the name is gone, and opens anew
   ::close(descriptor_);
+  for (Path empty = folder_; made_ > 0 && ::rmdir(empty.c_str()) == 0; empty = empty.parent_path()) --made_;
 }
 
 }  // namespace baton

@@ -24,8 +24,22 @@ TEST(FolderLock, KeepsAFolderForOne) {
     EXPECT_THAT(message, HasSubstr(fmt::format("process {} on ", ::getpid())));
     EXPECT_NO_THROW(FolderLock(scratch / "other", "training"));
   }
-  EXPECT_TRUE(std::filesystem::is_empty(scratch / "new/run"));
   EXPECT_NO_THROW(FolderLock(scratch / "new/run", "training"));
+}
+
+TEST(FolderLock, LeavesNoEmptyFolderThatWasNotThere) {
+  const Scratch scratch;
+  { const FolderLock lock(scratch / "new/run", "training"); }
+  EXPECT_EQ(scratch.entries(), 0);
+  std::filesystem::create_directory(scratch / "old");
+  { const FolderLock lock(scratch / "old", "training"); }
+  EXPECT_TRUE(std::filesystem::exists(scratch / "old"));
+  {
+    const FolderLock lock(scratch / "old/new/run", "training");
+    write_file(scratch / "old/new/file", "kept");
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch / "old/new/run"));
+  EXPECT_TRUE(std::filesystem::exists(scratch / "old/new/file"));
 }
 
 TEST(FolderLock, IsGivenBackWhenItsProcessIsKilled) {

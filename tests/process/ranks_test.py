@@ -56,6 +56,21 @@ class Ranks(unittest.TestCase):
         draw = (BATON, "generate", "apple", "--model", model, "--size", "32x32", "--steps", 1, "-o", self.folder / "b.png")
         self.assert_said_once("of_tomorrow", (*draw, "--mesh", "tp=2"), ("mpirun", "--oversubscribe", "-n", 2, *draw, "--mesh", "tp=2"))
 
+    @on_processes
+    def test_unequal_data_are_refused_before_anything_is_written(self):
+        other = self.folder / "other"
+        shutil.copytree(self.training.folder / "data", other)
+        for change, key in ((lambda: (other / "3.txt").write_text("another picture"), "captions"),
+                            (lambda: shutil.copy(other / "1.png", other / "2.png"), "pictures")):
+            change()
+            folder = self.folder / "run"
+            train = self.training.command(folder, "parallel.mesh=dp=2")
+            done = run("mpirun", "--oversubscribe", "-n", 1, *train, ":", "-n", 1, *train, f"data.folder={other}")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"ranks 0 and 1 have different data sets: hash of the {key} is ", done.stderr)
+            self.assertFalse(folder.exists(), list(folder.glob("**/*")))
+            shutil.copytree(self.training.folder / "data", other, dirs_exist_ok=True)
+
 
 if __name__ == "__main__":
     unittest.main()
