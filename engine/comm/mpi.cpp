@@ -13,14 +13,13 @@
 #include "engine/comm/watch.h"
 #include "engine/core/error.h"
 #include "engine/core/heartbeat.h"
-#include "engine/core/require.h"
 
 namespace baton {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void require(int result, const char* what) {
+void expect_success(int result, const char* what) {
   if (result == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
@@ -82,7 +81,7 @@ void wait_for(MPI_Request request, int64_t bytes) {
   const auto travel = std::chrono::duration<double>(static_cast<double>(bytes) / 10e6);
   int done = 0;
   for (int tries = 0; !done; ++tries) {
-    require(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "mpi: waiting");
+    expect_success(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "mpi: waiting");
     if (done || tries <= 100) continue;
     if (life) ++life->beats, life->waiting = Clock::now() - start > travel;
     std::this_thread::sleep_for(std::chrono::microseconds(20));
@@ -105,7 +104,7 @@ class MpiGroup : public Group {
   std::unique_ptr<Group> split(int color, const std::string& name) override {
     barrier();  // waits for the others as other collectives do, which MPI's split does not
     MPI_Comm part;
-    require(MPI_Comm_split(comm_, color, rank(), &part), "mpi: splitting a group");
+    expect_success(MPI_Comm_split(comm_, color, rank(), &part), "mpi: splitting a group");
     return std::make_unique<MpiGroup>(part, name, shared_traffic());
   }
   void set_step(int64_t step) override {
@@ -120,12 +119,13 @@ class MpiGroup : public Group {
 
   Pending start_send(ConstValues data, int to) override {
     MPI_Request request;
-    require(MPI_Isend(data.data, to_int(data.count), type_of(data.dtype), to, 0, comm_, &request), "mpi: send");
+    expect_success(MPI_Isend(data.data, to_int(data.count), type_of(data.dtype), to, 0, comm_, &request), "mpi: send");
     return Pending([request, bytes = data.bytes()] { wait_for(request, bytes); });
   }
   Pending start_receive(Values data, int from) override {
     MPI_Request request;
-    require(MPI_Irecv(data.data, to_int(data.count), type_of(data.dtype), from, 0, comm_, &request), "mpi: receive");
+    expect_success(MPI_Irecv(data.data, to_int(data.count), type_of(data.dtype), from, 0, comm_, &request),
+                   "mpi: receive");
     return Pending([request, bytes = data.bytes()] { wait_for(request, bytes); });
   }
 
@@ -174,7 +174,7 @@ class MpiGroup : public Group {
         result = MPI_Ibarrier(comm_, &request);
         break;
     }
-    require(result, "mpi: collective");
+    expect_success(result, "mpi: collective");
     const int64_t bytes = call.out.bytes() + call.in.bytes();
     return Pending([request, send, receive, bytes] { wait_for(request, bytes); });
   }
@@ -221,7 +221,7 @@ struct MpiSession::Process {
     heartbeat = &life->beats;
     const SlowCall call;
     int provided = 0;
-    require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "mpi: start");
+    expect_success(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "mpi: start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     world = std::make_unique<MpiGroup>(MPI_COMM_WORLD, "world", std::make_shared<Traffic>());
   }
