@@ -188,6 +188,30 @@ class Streams(Test):
         self.assertIn("File too large", done.stderr)
 
 
+class Memory(Test):
+    def limited(self, megabytes, *words):
+        return baton(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)))
+
+    def test_memory_that_runs_out_is_an_error_with_words(self):
+        least = next((limit for limit in range(100, 2000, 10) if self.limited(limit, "--version").returncode == 0), None)
+        if least is None:
+            self.skipTest("sanitizers take more")
+        run = self.folder / "run"
+        draw_one = ("generate", "red apple", "--model", MODEL, "--size", "512x512", "--steps", 1, "-o", self.folder / "a.png")
+        for words, result in ((draw_one, self.folder / "a.png"), (self.training.command(run)[1:], run / "model")):
+            failed = 0
+            for limit in range(least + 10, least + 1000, 20):
+                done = self.limited(limit, *words, "--threads", 1)
+                if done.returncode == 0:
+                    break
+                failed += 1
+                self.assertEqual(done.returncode, 1, f"{limit} MB: {done.stderr}")
+                self.assertRegex(done.stderr, r"error: .*(out of memory|Cannot allocate memory)")
+                self.assertFalse(result.exists())
+            self.assertTrue(result.exists(), done.stderr)
+            self.assertGreater(failed, 0)
+
+
 class Folders(Test):
     def test_one_training_a_folder(self):
         process, run = self.start_training()

@@ -21,6 +21,7 @@ int main(int, char** argv) {
   program.erase(program.rfind('/') + 1);
   program += "libexec/baton";
   execv(program.c_str(), argv);
-  std::fprintf(stderr, "baton: %s: %s\n", program.c_str(), std::strerror(errno));
+  std::fprintf(stderr, "error: %s cannot be started: %s; it belongs to baton, build or copy both\n", program.c_str(),
+               std::strerror(errno));
   return 1;
 }
