@@ -7,12 +7,11 @@
 namespace baton {
 namespace {
 
-constexpr double f32 = 4;
 constexpr double gradient_traffic = 12;  // bytes: written, then added to its sum
 
-class Block {
+class DitBlock {
  public:
-  Block(const DitModel& m, const Execution& e, const Machine& machine)
+  DitBlock(const DitModel& m, const Execution& e, const Machine& machine)
       : model_(m), execution_(e), machine_(machine), s_(m, e) {}
 
   PassCosts cost() const {
@@ -41,7 +40,7 @@ class Block {
   Cost pass(double bytes) const { return pass_cost(machine_, bytes); }
   Cost kernels(double count) const { return kernels_cost(machine_, count); }
   Cost collectives(double count) const { return collectives_cost(machine_, count); }
-  double casts(double weights) const { return s_.bytes < f32 ? weights : 0; }  // kernels
+  double casts(double weights) const { return s_.bytes < f32_bytes ? weights : 0; }  // kernels
 
   // All but the second product of the feed-forward.
   PassCosts products() const {
@@ -91,7 +90,7 @@ class Block {
     if (s_.r == 1) return;
     const bool within = place_of(execution_.mesh, {Axis::ring}, machine_.devices).in_node == s_.r;
     const double forward = (s_.r - 1) * send_seconds(machine_, within, block);
-    const double sums = s_.r * send_seconds(machine_, within, block / s_.bytes * f32);
+    const double sums = s_.r * send_seconds(machine_, within, block / s_.bytes * f32_bytes);
     self.forward.on(Axis::ring) += exposed(machine_, forward, self.forward.compute);
     self.backward.on(Axis::ring) += exposed(machine_, forward + sums, self.backward.compute);
     self.forward += collectives(s_.r - 1);
@@ -102,12 +101,13 @@ class Block {
 
   // Bytes that the passes of the forward direction move; backward they read and write about twice as much.
   PassCosts passes() const {
-    const double outside = 3 * (f32 + s_.bytes) + 3 * (2 * f32 + s_.bytes);  // norms; additions to the residual
-    const double inside = (3 + 2) * 2 * s_.bytes;                            // head norms, rotations
+    const double outside =
+        3 * (f32_bytes + s_.bytes) + 3 * (2 * f32_bytes + s_.bytes);  // norms; additions to the residual
+    const double inside = (3 + 2) * 2 * s_.bytes;                     // head norms, rotations
     const double bytes =
         outside * s_.residual() + inside * s_.column() + 2 * s_.bytes * s_.hidden();  // and the activation function
     const double weights = (8 * s_.D * s_.D + 2 * s_.D * s_.F) / s_.t;
-    const double copies = s_.bytes < f32 ? (f32 + s_.bytes) * weights : 0;
+    const double copies = s_.bytes < f32_bytes ? (f32_bytes + s_.bytes) * weights : 0;
     PassCosts sum{.forward = pass(bytes + copies), .backward = pass(2 * bytes + gradient_traffic * weights)};
     // Kernels besides products and attention cores. Forward: 6 norms, 2 rotations, GELU, 4 additions, weights and
     // biases of q, k, v joined. Backward: 6, 2, 1 and 2 again, 9 for what was joined, 25 sums over rows and of the
@@ -124,7 +124,7 @@ class Block {
     const double bytes = s_.bytes * s_.entered();
     const double once = execution_.sequence_parallel ? 2 * gather_seconds(machine_, tp(), bytes)
                                                      : all_reduce_seconds(machine_, tp(), bytes);
-    const double head_norms = 3 * all_reduce_seconds(machine_, tp(), f32 * s_.b * s_.inside);
+    const double head_norms = 3 * all_reduce_seconds(machine_, tp(), f32_bytes * s_.b * s_.inside);
     const Cost started = collectives(execution_.sequence_parallel ? 9 : 6);
     PassCosts sum{started, started};
     sum.forward.on(Axis::tp) = 3 * once + head_norms;
@@ -134,7 +134,7 @@ class Block {
 
   void gather_weights(PassCosts& block) const {
     const Place replicas = place_of(execution_.mesh, {Axis::dp, Axis::ring, Axis::ulysses}, machine_.devices);
-    const double bytes = f32 * parameters_of(model_.transformer).block() / s_.t;
+    const double bytes = f32_bytes * parameters_of(model_.transformer).block() / s_.t;
     const double once = gather_seconds(machine_, replicas, bytes);
     block.forward.on(Axis::dp) += exposed(machine_, once, block.forward.compute);
     block.backward.on(Axis::dp) += exposed(machine_, 2 * once, block.backward.compute);
@@ -151,7 +151,7 @@ class Block {
 }  // namespace
 
 PassCosts dit_block_cost(const DitModel& m, const Execution& e, const Machine& machine) {
-  return Block(m, e, machine).cost();
+  return DitBlock(m, e, machine).cost();
 }
 
 PassCosts dit_ends_cost(const DitModel& m, const Execution& e, const Machine& machine) {
@@ -164,8 +164,8 @@ PassCosts dit_ends_cost(const DitModel& m, const Execution& e, const Machine& ma
                         Gemm{s.b * s.outside, static_cast<double>(c.out_channels) * patch, s.D},
                         Gemm{s.b * s.L, s.D, text_dim}, Gemm{s.b * s.L, s.D, s.D}, Gemm{s.b, 6 * s.D, s.D}})
     sum += linear_cost(machine, m.compute, g);
-  sum.forward += pass_cost(machine, 3 * f32 * s.residual());
-  sum.backward += pass_cost(machine, 4 * f32 * s.residual());
+  sum.forward += pass_cost(machine, 3 * f32_bytes * s.residual());
+  sum.backward += pass_cost(machine, 4 * f32_bytes * s.residual());
   // Noise, target and loss, patches, time, modulation, the last norm, copies of weights; and their gradients.
   sum += {kernels_cost(machine, 16), kernels_cost(machine, 40)};
   if (m.text_encoder) {

@@ -5,6 +5,8 @@
 
 namespace baton {
 
+constexpr double f32_bytes = 4;  // of a value that is kept or added in f32
+
 // How large the tensors of one micro-batch are on the rank with the largest part of the sequence.
 //   Legend: D width, F feed-forward width, H heads, L text tokens; t, u, r sizes of tp, ulysses, ring.
 struct DitShares {

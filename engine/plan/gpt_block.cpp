@@ -14,9 +14,9 @@ constexpr double f32_read_and_write = 8;  // a weight gradient added to its sum
 // heads of a micro-batch are no multiple of that: scale, mask, to f32 and back.
 constexpr double fused_softmax_heads = 4, unfused_softmax = 4;
 
-class Block {
+class GptBlock {
  public:
-  Block(const GptModel& m, const Execution& e, const Machine& machine)
+  GptBlock(const GptModel& m, const Execution& e, const Machine& machine)
       : machine_(machine),
         execution_(e),
         t_(e.size(Axis::tp)),
@@ -133,7 +133,7 @@ double vocabulary_share(const GptModel& m, const Execution& e) {
 }  // namespace
 
 PassCosts gpt_block_cost(const GptModel& m, const Execution& e, const Machine& machine) {
-  return Block(m, e, machine).cost();
+  return GptBlock(m, e, machine).cost();
 }
 
 PassCosts gpt_head_cost(const GptModel& m, const Execution& e, const Machine& machine) {

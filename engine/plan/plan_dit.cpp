@@ -14,8 +14,7 @@
 namespace baton {
 namespace {
 
-constexpr double f32 = 4;
-constexpr double bucket_bytes = f32 * (1 << 20);  // engine/train/flat_parameters.cpp
+constexpr double bucket_bytes = f32_bytes * (1 << 20);  // engine/train/flat_parameters.cpp
 
 // One group of experts: those that it holds, and how its ranks run a step.
 struct ExpertGroup {
@@ -28,7 +27,7 @@ double stage_blocks(const DitModel& m, const Execution& e) {
 }
 
 double replicas(const Execution& e) { return e.size(Axis::dp) * e.size(Axis::ring) * e.size(Axis::ulysses); }
-double divided(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? replicas(e) : 1; }
+double replicas_sharing(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? replicas(e) : 1; }
 
 // Of one rank: those that Muon updates, those that AdamW does, and how many of both stand in the denoisers' blocks.
 struct RankParameters {
@@ -72,9 +71,10 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
   const DitShares s(m, e);
   // Gradients are summed over the replicas at the last micro-batch alone, so ZeRO-2 can divide those of one only.
   const double gradient_share = e.zero == 3 || (e.zero == 2 && e.micro_batches == 1) ? replicas(e) : 1;
-  MemoryPlan memory{.weights = f32 * (p.in_blocks / divided(e, 3) + p.all() - p.in_blocks),
-                    .gradients = f32 * p.all() / gradient_share,
-                    .optimizer = (f32 * p.muon + 2 * f32 * p.adamw + (m.ema ? f32 * p.all() : 0)) / divided(e, 1)};
+  MemoryPlan memory{.weights = f32_bytes * (p.in_blocks / replicas_sharing(e, 3) + p.all() - p.in_blocks),
+                    .gradients = f32_bytes * p.all() / gradient_share,
+                    .optimizer = (f32_bytes * p.muon + 2 * f32_bytes * p.adamw + (m.ema ? f32_bytes * p.all() : 0)) /
+                                 replicas_sharing(e, 1)};
   const double in_flight = micro_batches_in_flight(e);
   memory.compute_weights = stage_blocks(m, e) * in_flight *
                            of_block(dit_block_weight_copies(m, e, e.recompute),
@@ -87,10 +87,11 @@ MemoryPlan memory_of(const DitModel& m, const Execution& e) {
   memory.working = dit_working(m, e);
   if (s.t > 1) memory.buffers += s.bytes * s.entered();
   if (s.u > 1) memory.buffers += 2 * s.bytes * s.column();
-  if (s.r > 1) memory.buffers += 2 * (2 * s.bytes + 2 * f32) * s.column();
-  if (e.size(Axis::pp) > 1) memory.buffers += 2 * f32 * s.residual();
+  if (s.r > 1) memory.buffers += 2 * (2 * s.bytes + 2 * f32_bytes) * s.column();
+  if (e.size(Axis::pp) > 1) memory.buffers += 2 * f32_bytes * s.residual();
   if (replicas(e) > 1) memory.buffers += 2 * bucket_bytes;
-  if (e.zero == 3) memory.buffers += 2 * f32 * parameters_of(m.transformer).block() / s.t;  // this block and the next
+  if (e.zero == 3)
+    memory.buffers += 2 * f32_bytes * parameters_of(m.transformer).block() / s.t;  // this block and the next
   return memory;
 }
 
@@ -101,7 +102,7 @@ double muon_flops(const DitModel& m, const Execution& e) {
   if (!m.muon) return 0;
   const auto d = static_cast<double>(m.transformer.inner_dim()), f = static_cast<double>(m.transformer.ffn_dim);
   const double block = 8 * orthogonalize_flops(d, d) + 2 * orthogonalize_flops(std::min(d, f), std::max(d, f));
-  return static_cast<double>(m.experts()) * stage_blocks(m, e) * block / e.size(Axis::tp) / divided(e, 1);
+  return static_cast<double>(m.experts()) * stage_blocks(m, e) * block / e.size(Axis::tp) / replicas_sharing(e, 1);
 }
 
 StepWork work_of(const DitModel& m, const Execution& e, const Machine& machine) {
@@ -110,14 +111,14 @@ StepWork work_of(const DitModel& m, const Execution& e, const Machine& machine) 
   one.micro_batch = (e.micro_batch + used - 1) / used;
   const auto times = static_cast<double>(e.micro_batch) / static_cast<double>(one.micro_batch);
   const RankParameters p = rank_parameters(m, e);
-  const double state = f32 * (m.ema ? 9 : 7);  // read and written by AdamW: weight, gradient, moments, average
+  const double state = f32_bytes * (m.ema ? 9 : 7);  // read and written by AdamW: weight, gradient, moments, average
   return {.block = times * dit_block_cost(m, one, machine),
           .blocks = stage_blocks(m, e),
           .first = times * dit_ends_cost(m, one, machine),
-          .stage_bytes = f32 * DitShares(m, e).residual(),
-          .gradient_bytes = f32 * p.all(),
+          .stage_bytes = f32_bytes * DitShares(m, e).residual(),
+          .gradient_bytes = f32_bytes * p.all(),
           .replicas = place_of(e.mesh, {Axis::dp, Axis::ring, Axis::ulysses}, machine.devices),
-          .optimizer_bytes = (state + f32) * p.all() / divided(e, 1),
+          .optimizer_bytes = (state + f32_bytes) * p.all() / replicas_sharing(e, 1),
           .optimizer_flops = muon_flops(m, e)};
 }
 

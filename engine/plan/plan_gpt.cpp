@@ -38,18 +38,19 @@ double share_of_embedding(const GptModel& m, const Execution& e) {
   return static_cast<double>(m.vocabulary) * static_cast<double>(m.hidden) / e.size(Axis::tp);
 }
 
-double divided(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? e.size(Axis::dp) : 1; }
+double ranks_sharing(const Execution& e, int64_t from_stage) { return e.zero >= from_stage ? e.size(Axis::dp) : 1; }
 
 MemoryPlan memory_of(const GptModel& m, const Execution& e) {
   const double parameters = share_of_blocks(m, e);
   const double message = 2 * static_cast<double>(m.sequence * e.micro_batch) * static_cast<double>(m.hidden);
-  MemoryPlan memory{.weights = weight_bytes * parameters / divided(e, 3),
-                    .gradients = gradient_bytes * parameters / divided(e, 2),
-                    .optimizer = optimizer_bytes * parameters / divided(e, 1),
+  MemoryPlan memory{.weights = weight_bytes * parameters / ranks_sharing(e, 3),
+                    .gradients = gradient_bytes * parameters / ranks_sharing(e, 2),
+                    .optimizer = optimizer_bytes * parameters / ranks_sharing(e, 1),
                     .activations = gpt_activations(m, e, e.recompute),
                     .activations_outside = gpt_activations_outside(m, e)};
-  memory.state_outside = share_of_embedding(m, e) * (weight_bytes / divided(e, 3) + gradient_bytes / divided(e, 2) +
-                                                     optimizer_bytes / divided(e, 1));
+  memory.state_outside =
+      share_of_embedding(m, e) * (weight_bytes / ranks_sharing(e, 3) + gradient_bytes / ranks_sharing(e, 2) +
+                                  optimizer_bytes / ranks_sharing(e, 1));
   for (const Recompute mode : {Recompute::off, Recompute::selective, Recompute::full})
     memory.activations_if[static_cast<int>(mode)] = gpt_activations(m, e, mode);
   memory.working = gpt_layer_activations(m, e, Recompute::off) - gpt_layer_activations(m, e, e.recompute);
@@ -72,7 +73,7 @@ StepWork work_of(const GptModel& m, const Execution& e, const Machine& machine) 
           .gather_bytes = e.sequence_parallel ? 0 : message,
           .gradient_bytes = gradient_bytes * parameters,
           .replicas = place_of(e.mesh, {Axis::dp}, machine.devices),
-          .optimizer_bytes = update_traffic * parameters / divided(e, 1)};
+          .optimizer_bytes = update_traffic * parameters / ranks_sharing(e, 1)};
 }
 
 double hardware_flops(const GptModel& m, Recompute recompute, double batch) {
