@@ -1,9 +1,9 @@
 #include "pipelines/agreement.h"
 
 #include <algorithm>
-#include <map>
 
 #include "engine/core/error.h"
+#include "engine/io/pipeline_directory.h"
 
 namespace baton {
 namespace {
@@ -37,14 +37,7 @@ Terms config_terms(const VisitFields& fields, std::span<const std::string_view> 
   return terms;
 }
 
-std::string hash_folder(const Path& folder) {
-  constexpr std::string_view read[] = {".json", ".model", ".safetensors", ".txt"};
-  std::map<std::string, std::string> hashes;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file() && std::ranges::find(read, entry.path().extension().string()) != std::end(read))
-      hashes[entry.path().filename()] = hash_file(entry.path());
-  return hash_bytes(fmt::format("{}", hashes));
-}
+std::string hash_folder(const Path& folder) { return hash_files(folder, {}, {"."}); }
 
 void check_agreement(const char* what, const Terms& mine, Group& ranks) {
   const std::vector<std::string> all = from_all(packed(mine), ranks);

@@ -199,23 +199,27 @@ int64_t PipelineDirectory::expert_bytes(int expert) const {
 std::string PipelineDirectory::hash() const { return hash_parts(hash_file); }
 std::string PipelineDirectory::fingerprint() const { return hash_parts(hash_samples); }
 
-std::string PipelineDirectory::hash_parts(std::string (*hash_of)(const Path&)) const {
-  std::vector<std::string> parts{"vae", "scheduler"}, names{"model_index.json"};
+std::string PipelineDirectory::hash_parts(HashFile hash_of) const {
+  std::vector<std::string> parts{"vae", "scheduler"};
   for (int i = 0; i < experts(); ++i) parts.push_back(numbered("transformer", i));
   for (int i = 0; i < text_encoders(); ++i)
     for (const char* part : {"text_encoder", "tokenizer"}) parts.push_back(numbered(part, i));
-  for (const std::string& part : parts) {
-    if (!fs::exists(path_ / part)) continue;
-    for (const auto& entry : fs::directory_iterator(path_ / part)) {
+  std::erase_if(parts, [&](const std::string& part) { return !fs::exists(path_ / part); });
+  return hash_files(path_, {"model_index.json"}, parts, hash_of);
+}
+
+std::string hash_files(const Path& root, std::vector<std::string> names, const std::vector<std::string>& parts,
+                       HashFile hash_of) {
+  for (const std::string& part : parts)
+    for (const auto& entry : fs::directory_iterator(root / part)) {
       const std::string name = entry.path().filename().string(), end = entry.path().extension().string();
       const bool read = end == ".safetensors" || end == ".json" || end == ".model" || name == "merges.txt";
       if (read && !name.starts_with('.')) names.push_back(part + "/" + name);
     }
-  }
   std::ranges::sort(names);
   std::vector<std::string> lines(names.size());
   for_each_in_parallel(std::ssize(names),
-                       [&](int64_t i) { lines[i] = fmt::format("{} {}", names[i], hash_of(path_ / names[i])); });
+                       [&](int64_t i) { lines[i] = fmt::format("{} {}", names[i], hash_of(root / names[i])); });
   return hash_bytes(fmt::format("{}", fmt::join(lines, "\n")));
 }
 

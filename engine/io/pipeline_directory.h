@@ -24,6 +24,8 @@ struct PipelineDefaults {
   int64_t max_sequence_length = 512;  // of a text in tokens, padding included: WanPipeline's default
 };
 
+using HashFile = std::string (*)(const Path& file);
+
 // A folder in diffusers' layout (WanPipeline), extended to any number of experts and text encoders:
 //   model_index.json   transformer/ transformer_2/ …   text_encoder/ (text_encoder_2/ …)   tokenizer/ (tokenizer_2/ …)
 //   vae/   scheduler/
@@ -50,9 +52,8 @@ class PipelineDirectory {
   std::unique_ptr<WanVae> load_vae(DType compute) const;
 
   int64_t expert_bytes(int expert) const;  // of the weights on disk
-  // Names what decides the pictures: the xxh3-128 of lines "transformer/config.json HASH", in the order of the names,
-  // of model_index.json and of every .json, .model and .safetensors file of the parts (and merges.txt), read whole. The
-  // same behind links, and with or without a manifest. Reads all weights: call it when they have been read anyway.
+  // Names what decides the pictures: hash_files() of model_index.json and the parts, read whole. The same behind links,
+  // and with or without a manifest. Reads all weights: call it when they have been read anyway.
   std::string hash() const;
   // The same from samples of large files, in milliseconds: whether two places have the same model.
   std::string fingerprint() const;
@@ -61,7 +62,7 @@ class PipelineDirectory {
   void read_index();
   void read_defaults(JsonReader defaults);
   void check_experts_agree() const;
-  std::string hash_parts(std::string (*hash_of)(const Path&)) const;
+  std::string hash_parts(HashFile hash_of) const;
 
   Path path_;
   ExpertRanges ranges_;
@@ -74,5 +75,10 @@ class PipelineDirectory {
 
 // "name", "name_2", "name_3", … for index 0, 1, 2, …: how diffusers counts its parts.
 std::string numbered(const std::string& name, int index);
+
+// Names what models are read from: the xxh3-128 of lines "transformer/config.json HASH", in the order of the names, of
+// files `names` below `root`, and of every .json, .model and .safetensors file (and merges.txt) in its folders `parts`.
+std::string hash_files(const Path& root, std::vector<std::string> names, const std::vector<std::string>& parts,
+                       HashFile hash_of = hash_file);
 
 }  // namespace baton
