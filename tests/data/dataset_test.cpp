@@ -10,11 +10,19 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string error_of_line(const std::string& line) {
+// Of a list of that name beside the picture a.png.
+std::string error_of_list(const char* name, const std::string& text) {
   TestFolder folder;
   folder.write("a.png", "x");
-  folder.write("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n" + line + "\n");
-  return error_of([&] { open_dataset(folder.config()); });
+  folder.write(name, text);
+  DataConfig config = folder.config();
+  config.folder += fmt::format("/{}", name);
+  return error_of([&] { open_dataset(config); });
+}
+
+// The second one.
+std::string error_of_line(const std::string& line) {
+  return error_of_list("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n" + line + "\n");
 }
 
 TEST(JsonlDataset, ReadsEveryForm) {
@@ -154,14 +162,7 @@ TEST(CsvDataset, ReadsWhatSpreadsheetsWrite) {
 }
 
 TEST(CsvDataset, SaysWhatIsWrong) {
-  const auto wrong = [](const std::string& text) {
-    TestFolder folder;
-    folder.write("a.png", "x");
-    folder.write("mine.csv", text);
-    DataConfig config = folder.config();
-    config.folder += "/mine.csv";
-    return error_of([&] { open_dataset(config); });
-  };
+  const auto wrong = [](const std::string& text) { return error_of_list("mine.csv", text); };
   EXPECT_EQ(wrong("file_name,text\na.png,t\n"), "no error");
   EXPECT_THAT(wrong(""), HasSubstr("no column file_name"));
   EXPECT_THAT(wrong("file_name;text\na.png;t\n"), HasSubstr("values are parted by commas"));
@@ -174,23 +175,18 @@ TEST(CsvDataset, SaysWhatIsWrong) {
 }
 
 TEST(JsonlDataset, ListsAtMostTenProblems) {
-  TestFolder folder;
   std::string lines;
   for (int i = 0; i < 25; ++i) lines += "{}\n";
-  folder.write("metadata.jsonl", lines);
-  const std::string error = error_of([&] { open_dataset(folder.config()); });
+  const std::string error = error_of_list("metadata.jsonl", lines);
   EXPECT_THAT(error, HasSubstr("25 problems"));
   EXPECT_THAT(error, HasSubstr("metadata.jsonl:10: "));
   EXPECT_THAT(error, HasSubstr("and 15 more"));
 }
 
 TEST(JsonlDataset, RefusesWhatNeverDraws) {
-  TestFolder folder;
-  folder.write("a.png", "x");
-  folder.write("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"t\", \"weight\": 0}");
-  EXPECT_THAT(error_of([&] { open_dataset(folder.config()); }), HasSubstr("add up to 0"));
-  folder.write("metadata.jsonl", "\n");
-  EXPECT_THAT(error_of([&] { open_dataset(folder.config()); }), HasSubstr("no pictures"));
+  const auto wrong = [](const std::string& text) { return error_of_list("metadata.jsonl", text); };
+  EXPECT_THAT(wrong("{\"file_name\": \"a.png\", \"text\": \"t\", \"weight\": 0}"), HasSubstr("add up to 0"));
+  EXPECT_THAT(wrong("\n"), HasSubstr("no pictures"));
 }
 
 TEST(FolderDataset, PairsPicturesWithTexts) {

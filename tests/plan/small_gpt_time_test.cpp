@@ -92,21 +92,16 @@ Errors errors_of(const std::vector<SmallRun>& runs) {
   return errors;
 }
 
-TEST(GptTime, SmallOnOneNodeFitted) {
-  const std::vector<SmallRun> runs = read_runs("small_gpts_fitted.csv");
-  ASSERT_EQ(runs.size(), 199u);
+void expect_good_plans(const char* file, size_t count) {
+  const std::vector<SmallRun> runs = read_runs(file);
+  ASSERT_EQ(runs.size(), count);
   const Errors errors = errors_of(runs);
   EXPECT_LE(errors.all.absolute(), 12);
   EXPECT_LE(errors.bound_by_host.absolute(), 12);
 }
 
-TEST(GptTime, SmallOnOneNodeHeldOut) {
-  const std::vector<SmallRun> runs = read_runs("small_gpts_held_out.csv");
-  ASSERT_EQ(runs.size(), 205u);
-  const Errors errors = errors_of(runs);
-  EXPECT_LE(errors.all.absolute(), 12);
-  EXPECT_LE(errors.bound_by_host.absolute(), 12);
-}
+TEST(GptTime, SmallOnOneNodeFitted) { expect_good_plans("small_gpts_fitted.csv", 199); }
+TEST(GptTime, SmallOnOneNodeHeldOut) { expect_good_plans("small_gpts_held_out.csv", 205); }
 
 }  // namespace
 }  // namespace baton

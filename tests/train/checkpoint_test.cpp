@@ -89,15 +89,19 @@ TEST_F(CheckpointTest, ClearsWhatAKilledRunLeft) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
 }
 
-TEST_F(CheckpointTest, HalfACheckpointMakesRoom) {
-  Checkpoints checkpoints(folder_, 2);
-  save(checkpoints, 1);
-  save(checkpoints, 2);
-  fs::remove(folder_ / "step-00000002" / "manifest.json");
-  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
-  save(checkpoints, 2);
-  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000002");
-  EXPECT_TRUE(fs::exists(folder_ / "step-00000002.damaged" / "state.json"));
+TEST_F(CheckpointTest, ADamagedOneIsReplacedAndOneWithoutManifestMakesRoom) {
+  for (const char* lost : {"state.json", "manifest.json"}) {
+    SCOPED_TRACE(lost);
+    SetUp();
+    Checkpoints checkpoints(folder_, 2);
+    save(checkpoints, 1);
+    save(checkpoints, 2);
+    fs::remove(folder_ / "step-00000002" / lost);
+    EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
+    save(checkpoints, 2);
+    EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000002");
+  }
+  EXPECT_TRUE(fs::exists(folder_ / "step-00000002.damaged" / "state.json")) << "of what has no manifest";
 }
 
 TEST_F(CheckpointTest, AFailedSaveLeavesTheOldOne) {
@@ -106,16 +110,6 @@ TEST_F(CheckpointTest, AFailedSaveLeavesTheOldOne) {
   EXPECT_THROW(checkpoints.save(2, [](const Path&) { fail_run("disk full"); }), RunError);
   EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
   EXPECT_FALSE(fs::exists(folder_ / "step-00000002"));
-}
-
-TEST_F(CheckpointTest, ADamagedOneIsReplaced) {
-  Checkpoints checkpoints(folder_, 2);
-  save(checkpoints, 1);
-  save(checkpoints, 2);
-  fs::remove(folder_ / "step-00000002" / "state.json");
-  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000001");
-  save(checkpoints, 2);
-  EXPECT_EQ(checkpoints.latest(), folder_ / "step-00000002");
 }
 
 }  // namespace
