@@ -1,5 +1,6 @@
 #include "pipelines/generate.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>

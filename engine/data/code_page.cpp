@@ -1,6 +1,7 @@
 #include "engine/data/code_page.h"
 
 #include <charconv>
+#include <cstdint>
 
 namespace baton {
 

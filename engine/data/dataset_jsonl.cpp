@@ -2,6 +2,8 @@
 
 #include "engine/data/dataset_rows.h"
 
+#include <algorithm>
+
 namespace baton {
 namespace {
 

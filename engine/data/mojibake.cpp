@@ -1,6 +1,7 @@
 #include "engine/data/mojibake.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <unordered_map>

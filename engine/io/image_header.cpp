@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "engine/core/error.h"
 #include "engine/io/color_profile.h"

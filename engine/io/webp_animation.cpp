@@ -1,5 +1,7 @@
 #include "engine/io/webp_animation.h"
 
+#include <algorithm>
+
 #include "engine/io/image_header.h"
 
 namespace baton {

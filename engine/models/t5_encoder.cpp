@@ -1,5 +1,6 @@
 #include "engine/models/t5_encoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

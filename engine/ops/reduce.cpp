@@ -1,5 +1,7 @@
 #include "engine/ops/reduce.h"
 
+#include <algorithm>
+
 #include "engine/autograd/tape.h"
 #include "engine/core/require.h"
 #include "engine/ops/elementwise.h"

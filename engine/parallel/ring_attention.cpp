@@ -1,5 +1,6 @@
 #include "engine/parallel/ring_attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/autograd/tape.h"

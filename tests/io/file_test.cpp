@@ -10,6 +10,7 @@
 #include <csignal>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "engine/core/heartbeat.h"
 #include "tests/io/scratch.h"

@@ -1,5 +1,7 @@
 #include "engine/io/tiff.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
 
 #include "engine/core/require.h"
 #include "engine/ops/view.h"

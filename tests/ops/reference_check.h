@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <string>
+
 #include "tests/ops/op_test.h"
 
 namespace baton::test {

@@ -1,5 +1,7 @@
 #include "engine/parallel/region.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "engine/autograd/tape.h"

@@ -1,5 +1,7 @@
 #include "engine/plan/plan_dit.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -4,6 +4,8 @@
 #include <benchmark/benchmark.h>
 
 #include "engine/autograd/tape.h"
+
+#include <string>
 #include "engine/core/random.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/elementwise.h"

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <string>
 
 #include "engine/core/random.h"
 #include "engine/tensor/tensor.h"
