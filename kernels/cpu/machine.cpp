@@ -57,7 +57,10 @@ Machine machine() {
 
 void set_threads(int threads) {
   const int cores = omp_get_num_procs();  // those that the affinity of this process leaves
-  omp_set_num_threads(threads > 0 ? threads : std::min(cores, cpu_quota().value_or(cores)));
+  const int wanted = threads > 0 ? threads : std::min(cores, cpu_quota().value_or(cores));
+  // oneDNN cuts its work by the number that it asks for, and what OMP_DYNAMIC or OMP_THREAD_LIMIT withhold is not done.
+  omp_set_dynamic(0);
+  omp_set_num_threads(std::min(wanted, omp_get_thread_limit()));
 }
 
 }  // namespace baton::kernels::cpu
