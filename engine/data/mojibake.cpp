@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "engine/core/utf8.h"
 #include "engine/data/code_page.h"
@@ -214,10 +215,12 @@ std::string repair_once(const std::string& text) {
 }  // namespace
 
 std::string repair_encoding(std::string_view text) {
+  constexpr int most = 8;  // times that anyone mistook an encoding; "ÂÂÂ…©" would be repaired a letter at a time
   std::string repaired(text);
-  for (std::string before; before != repaired;) {
-    before = repaired;
+  for (int times = 0; times < most; ++times) {
+    std::string before = std::exchange(repaired, {});
     repaired = repair_once(before);
+    if (repaired == before) break;
   }
   return repaired;
 }

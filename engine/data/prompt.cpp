@@ -78,13 +78,16 @@ std::string fix_characters(std::string_view text) {
   return to_nfc(result);
 }
 
-// One line, until nothing changes any more: a reference may hide a ligature, or another reference.
+// One line, until nothing changes any more: a reference may hide a ligature, or another reference. (ftfy has no limit:
+// "&amp;amp;amp;…" takes it the square of its length.)
 std::string fix_line(std::string text, bool unescape) {
-  for (;;) {
+  constexpr int deepest = 8;
+  for (int depth = 0; depth < deepest; ++depth) {
     std::string fixed = fix_characters(repair_encoding(unescape ? unescape_html(text, /*as_ftfy=*/true) : text));
-    if (fixed == text) return fixed;
+    if (fixed == text) break;
     text = std::move(fixed);
   }
+  return text;
 }
 
 // The first piece between two brackets, without others of their kind inside, whose inner text is accepted.

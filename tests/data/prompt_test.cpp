@@ -47,6 +47,17 @@ TEST(Prompt, RepairOfLongTextsTakesLittleTime) {
   }
 }
 
+TEST(Prompt, NestingTakesLittleTime) {
+  std::string references = "&", letters;
+  while (references.size() < 60'000) references += "amp;";
+  while (letters.size() < 60'000) letters += "\u00c2";
+  for (const std::string& text : {references + "lt;", letters + "\u00a9"}) {
+    const std::clock_t start = std::clock();
+    clean_prompt(text);
+    EXPECT_LT(std::clock() - start, 5 * CLOCKS_PER_SEC) << text.substr(0, 20);
+  }
+}
+
 TEST(Prompt, LeavesCleanTextAlone) {
   for (const char* text : {"a red panda", "一只红色的熊猫", "schön, naïve café", "👩‍👩‍👧 🏳️‍🌈",
                            "f(x) < 3 & y > 2", "schÃ"})
