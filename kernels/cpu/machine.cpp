@@ -40,7 +40,7 @@ std::string isa_name(dnnl::cpu_isa isa) {
   }
 }
 
-// ONEDNN_MAX_CPU_ISA limits our own kernels too: a newer processor then works, and is measured, as an older one.
+// ONEDNN_MAX_CPU_ISA limits our own kernels too: a newer processor then works, and is measured, as one with AVX2.
 // Highway numbers better targets lower.
 const bool limited = [] {
   if (!onednn::has_avx512()) hwy::DisableTargets(HWY_AVX2 - 1);

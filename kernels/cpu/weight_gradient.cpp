@@ -31,6 +31,16 @@ void copy_columns(const float* matrix, int64_t columns, const Part& part, int64_
                 part.size * sizeof(float));
 }
 
+// oneDNN writes the code of its product at the first call, which must not be inside a parallel region.
+void write_code() {
+  static const bool written = [] {
+    onednn::expect_room_for_code();
+    float a = 1, b = 1, c = 0;
+    return dnnl_sgemm('T', 'N', 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1) == dnnl_success;
+  }();
+  if (!written) throw std::bad_alloc();
+}
+
 }  // namespace
 
 void weight_gradient(const float* dy, const float* x, float* dw, int64_t m, int64_t n, int64_t k) {
@@ -39,6 +49,7 @@ void weight_gradient(const float* dy, const float* x, float* dw, int64_t m, int6
   const int64_t down = std::clamp<int64_t>(n / 32, 1, threads), across = std::clamp<int64_t>(k / 32, 1, threads / down);
   const int64_t wide = onednn::spread_step((n + down - 1) / down),
                 wide_x = onednn::spread_step((k + across - 1) / across);
+  write_code();
   const ThreadScratch scratch(samples * (wide + wide_x));
   std::atomic<dnnl_status_t> status = dnnl_success;
   parallel_for(down * across, m * n * k / (down * across), [&](int64_t begin, int64_t end, int thread) {
