@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Drives damaged files and odd flags of every kind through the program, and says what it should not have done.
 
-usage: tools/fuzz_cli.py [--program build/debug/baton] [--runs 200] [--seed 0] [--kind KIND …]
+usage: tools/fuzz_cli.py [--program build/address/baton] [--runs 200] [--seed 0] [--kind KIND …]
 
-Best with a build of preset debug, whose sanitizers see what a plain build survives. A run is right when it ends with code
+Best with a build of preset address (tools/dev/build address), whose sanitizers see what a plain build survives. A run is right when it ends with code
 0, 1 or 2 (1 only for work that fails: values that are not finite), within ten seconds of processor time, with an error
 in our words, with nothing that a terminal would obey, and without a partial file left. What is not right is kept in
 build/fuzz_cli/KIND-NUMBER, with the command that shows it.
@@ -288,7 +288,7 @@ def fault_of(program, arguments, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default=ROOT / "build/debug/baton", type=pathlib.Path)
+    parser.add_argument("--program", default=ROOT / "build/address/baton", type=pathlib.Path)
     parser.add_argument("--runs", default=200, type=int)
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--kind", action="append")
