@@ -21,21 +21,35 @@ struct StepFolder {
   Path path;
 };
 
-// Checkpoints below `folder` by their names, newest first.
+// Folders of others, and what cannot be looked at, are no checkpoints. One that lost its manifest is.
+bool is_checkpoint(const Path& path) {
+  std::error_code none;
+  return fs::is_directory(path, none) &&
+         (fs::exists(path / "manifest.json", none) || fs::exists(path / "state.json", none));
+}
+
+// Checkpoints below `folder`, damaged ones included, newest first.
 std::vector<StepFolder> list(const Path& folder) {
   std::vector<StepFolder> found;
   std::error_code missing;
   for (const auto& entry : fs::directory_iterator(folder, missing)) {
     const std::string name = entry.path().filename();
     int64_t step = 0;
-    if (!name.starts_with(prefix) || !entry.is_directory()) continue;
-    const char* end = name.data() + name.size();
-    if (const auto parsed = std::from_chars(name.data() + prefix.size(), end, step);
-        parsed.ec == std::errc() && parsed.ptr == end)
+    if (!name.starts_with(prefix)) continue;
+    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
+    if (step >= 0 && name == Checkpoints::name(step) && is_checkpoint(entry.path()))
       found.push_back({step, entry.path()});
   }
   std::ranges::sort(found, std::greater(), &StepFolder::step);
   return found;
+}
+
+// As far as the sizes of its files tell.
+bool is_intact(const Path& checkpoint) try {
+  check_manifest(checkpoint, false);
+  return true;
+} catch (const InputError&) {
+  return false;
 }
 
 // An old checkpoint first loses its name: killed while it is removed, it does not stand there as half a checkpoint.
@@ -45,13 +59,18 @@ void retire(const Path& checkpoint) {
   if (error) spdlog::warn("{}: this old checkpoint cannot be removed: {}", checkpoint.string(), error.message());
 }
 
-// What stands where a checkpoint goes and is none, as its manifest is lost, makes room for it.
-void set_aside(const Path& target) {
+// What is no intact checkpoint makes room for one, under a name that is free. Nothing of it is lost.
+void set_aside(const Path& path) {
   std::error_code error;
-  if (!fs::exists(target, error) || fs::exists(target / "manifest.json", error)) return;
-  fs::rename(target, target.string() + ".damaged", error);
-  if (!error)
-    spdlog::warn("{}: this damaged checkpoint is now {}.damaged", target.string(), target.filename().string());
+  Path aside = path.string() + ".damaged";
+  for (int n = 2; fs::exists(fs::symlink_status(aside, error)); ++n)
+    aside = fmt::format("{}.damaged-{}", path.string(), n);
+  fs::rename(path, aside, error);
+  if (error)
+    spdlog::warn("{}: no intact checkpoint, and cannot be renamed to {}: {}", path.string(), aside.filename().string(),
+                 error.message());
+  else
+    spdlog::warn("{}: no intact checkpoint; it is now {}", path.string(), aside.filename().string());
 }
 
 // Also removes what a killed run left in the making. What resists (an open file on NFS) stays for the next time.
@@ -73,7 +92,8 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   std::optional<AtomicDirectory> directory;
   if (ranks_.rank() == 0) {
     make_folder(folder_);
-    set_aside(target);
+    std::error_code none;
+    if (fs::exists(fs::symlink_status(target, none)) && !is_intact(target)) set_aside(target);
     directory.emplace(target);
   }
   write(from_first(directory ? directory->path().string() : "", ranks_));
@@ -81,16 +101,13 @@ Path Checkpoints::save(int64_t step, const std::function<void(const Path&)>& wri
   if (directory) {
     directory->commit();
     const SlowCall call;
-    const std::vector<StepFolder> all = list(folder_);
-    for (size_t i = keep_; i < all.size(); ++i)
-      if (keep_every_ == 0 || all[i].step % keep_every_ != 0) retire(all[i].path);
-    remove_retired(folder_);
+    retire_before(step);
   }
   ranks_.barrier();
   return target;
 }
 
-std::optional<Path> Checkpoints::latest() const {
+std::optional<Path> Checkpoints::latest() {
   std::string found;
   if (ranks_.rank() == 0) found = find_latest().value_or("").string();
   found = from_first(found, ranks_);
@@ -98,20 +115,33 @@ std::optional<Path> Checkpoints::latest() const {
   return found;
 }
 
-std::optional<Path> Checkpoints::find_latest() const {
+void Checkpoints::retire_before(int64_t step) {
+  int64_t newest = 1;  // the one of `step`
+  for (const auto& [older, path] : list(folder_)) {
+    if (older >= step || !is_intact(path) || newest++ < keep_) continue;
+    if (path != resumed_ && (keep_every_ == 0 || older % keep_every_ != 0)) retire(path);
+  }
   remove_retired(folder_);
+}
+
+std::optional<Path> Checkpoints::find_latest() {
+  remove_retired(folder_);
+  resumed_.reset();
+  std::vector<Path> damaged;
   const std::vector<StepFolder> all = list(folder_);
   for (const auto& [step, path] : all) {
     try {
-      check_manifest(path);
-      return path;
+      check_manifest(path, !resumed_);  // of those before the newest intact one, the sizes are enough
+      if (!resumed_) resumed_ = path;
     } catch (const InputError& error) {
-      spdlog::warn("{}; trying the checkpoint before it", error.what());
+      spdlog::warn("{}; this checkpoint is passed over", error.what());
+      damaged.push_back(path);
     }
   }
-  check(all.empty(), "{}: none of the {} checkpoints is intact; move them away to start anew", folder_.string(),
-        all.size());
-  return std::nullopt;
+  check(all.empty() || resumed_, "{}: none of the {} checkpoints is intact; move them away to start anew",
+        folder_.string(), all.size());
+  for (const Path& path : damaged) set_aside(path);
+  return resumed_;
 }
 
 }  // namespace baton

@@ -102,6 +102,22 @@ TEST_F(LoopTest, StopsAndGoesOn) {
   for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i]["samples"], 2 * (i + 1));
 }
 
+// To fewer steps than a damaged checkpoint has, with a single place for checkpoints.
+TEST_F(LoopTest, GoesOnBeforeADamagedCheckpoint) {
+  config_.steps = 6;
+  config_.checkpoint.every = 2;
+  Counter first, second, third;
+  run(first);
+  write_file(folder_ / "step-00000006" / "state.json", "{}");
+  config_.steps = 5;
+  config_.checkpoint.keep = 1;
+  EXPECT_EQ(run(second), Outcome::finished);
+  EXPECT_EQ(read_file(folder_ / "model", 100), "5");
+  config_.steps = 7;
+  EXPECT_EQ(run(third), Outcome::finished);
+  EXPECT_EQ(read_file(folder_ / "model", 100), "7");
+}
+
 TEST_F(LoopTest, RefusesACheckpointOfAnotherRun) {
   Counter first;
   run(first);
