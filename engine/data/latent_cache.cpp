@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "engine/core/require.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/writable.h"
@@ -68,9 +69,8 @@ LatentCache::LatentCache(const Path& path, const LatentSource& source)
   for (const auto& [key, expected] : metadata_of(source)) {
     const auto found = file_.metadata().find(key);
     const std::string stored = found == file_.metadata().end() ? "nothing" : found->second;
-    check(stored == expected,
-          "{}: a latent cache of another source: {} is {}, expected {}; delete it and it is made anew", path.string(),
-          key, stored, expected);
+    check(stored == expected, "{}: a latent cache of another source: {} is {}, expected {}", path.string(), key, stored,
+          expected);
   }
   const Tensor latents = file_.tensor("latents");
   shape_ = latents.shape();
@@ -118,11 +118,19 @@ LatentCache open_latent_cache(const Path& folder, const LatentSource& source, co
                               const EncodePictures& encode, ProgressMode progress) {
   make_folder(folder);
   const Path file = folder / fmt::format("latents-{}.safetensors", hash_of(source).substr(0, 16));
-  if (!std::filesystem::exists(file)) write_latent_cache(file, source, pictures, batch, encode, progress);
-  LatentCache cache(file, source);
-  check(cache.count() == pictures.count(), "{}: {} latents for {} pictures; delete it and it is made anew",
-        file.string(), cache.count(), pictures.count());
-  return cache;
+  std::error_code none;
+  if (std::filesystem::exists(file, none)) {
+    try {
+      LatentCache cache(file, source);
+      check(cache.count() == pictures.count(), "{}: {} latents for {} pictures", file.string(), cache.count(),
+            pictures.count());
+      return cache;
+    } catch (const InputError& error) {
+      spdlog::warn("{}; it is made anew", error.what());
+    }
+  }
+  write_latent_cache(file, source, pictures, batch, encode, progress);
+  return {file, source};
 }
 
 }  // namespace baton
