@@ -138,7 +138,7 @@ void visit(ConfigVisitor& v, CheckpointConfig& c) {
   v("folder", c.folder, "where checkpoints, metrics and the finished model go");
   v("every", c.every, "steps between checkpoints; 0: none by steps", {0, 1'000'000'000});
   v("minutes", c.minutes, "minutes between checkpoints; 0: none by time", {0, 1e6});
-  v("keep", c.keep, "latest checkpoints that are kept", {1, 10'000});
+  v("keep", c.keep, "latest intact checkpoints that are kept, besides the one a run went on from", {1, 10'000});
   v("keep_every", c.keep_every, "checkpoints at multiples of this many steps stay for good; 0: none",
     {0, 1'000'000'000});
 }
