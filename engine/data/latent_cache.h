@@ -45,8 +45,8 @@ class LatentCache {
 void write_latent_cache(const Path& file, const LatentSource& source, const Pictures& pictures, int64_t batch,
                         const EncodePictures& encode, ProgressMode progress);
 
-// The cache of `source` in `folder`, which is made first if it is not there, and made anew, with a warning, if it cannot
-// be used. Caches of other sources stay beside it.
+// The cache of `source` in `folder`, which is made first if it is not there, and made anew, with a warning, if it
+// cannot be used. Caches of other sources stay beside it.
 LatentCache open_latent_cache(const Path& folder, const LatentSource& source, const Pictures& pictures, int64_t batch,
                               const EncodePictures& encode, ProgressMode progress);
 
