@@ -59,7 +59,7 @@ AtomicDirectory::AtomicDirectory(const Path& target)
 AtomicDirectory::~AtomicDirectory() {
   if (descriptor_ < 0) return;
   std::error_code none;
-  fs::remove_all(partial_, none);
+  if (partial::is_named(partial_, descriptor_)) fs::remove_all(partial_, none);
   ::close(descriptor_);
 }
 
@@ -67,6 +67,7 @@ void AtomicDirectory::commit() try {
   write_json(partial_ / manifest_name, make_manifest(partial_));
   const SlowCall call;
   flush_tree(partial_);
+  partial::check_named(target_, partial_, descriptor_);
   if (::rename(partial_.c_str(), target_.c_str()) != 0) {
     if (errno != ENOTEMPTY && errno != EEXIST) partial::fail_system(target_, "renaming", errno);
     check(may_replace(target_), "{}: appeared meanwhile with files that were not written by baton", target_.string());

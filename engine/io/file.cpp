@@ -118,7 +118,7 @@ AtomicFile::AtomicFile(const Path& target)
       output_(target_, open_empty(target_, partial_)) {}
 
 AtomicFile::~AtomicFile() {
-  if (output_.is_open()) ::unlink(partial_.c_str());
+  if (output_.is_open()) partial::remove_file(partial_, output_.descriptor());
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -128,6 +128,7 @@ void AtomicFile::write(const void* data, size_t bytes) {
 
 void AtomicFile::commit() {
   output_.flush();
+  partial::check_named(target_, partial_, output_.descriptor());
   if (::rename(partial_.c_str(), target_.c_str()) != 0) fail_system(target_, "renaming", errno);
   output_.close();  // cannot lose anything: the data is on the disk
   partial::flush_folder(partial::parent_of(target_));

@@ -14,6 +14,13 @@ std::string this_process() {
   return fmt::format("process {} on {}", ::getpid(), host);
 }
 
+std::string read_holder(const Path& file) try {
+  std::string holder = read_file(file, 1024);
+  return holder.empty() ? "another process" : holder;
+} catch (const InputError&) {  // gone by now, or another user's
+  return fmt::format("whoever made {}", file.string());
+}
+
 }  // namespace
 
 FolderLock::FolderLock(const Path& folder, std::string_view user) : folder_(folder), file_(folder / ".lock") {
@@ -23,8 +30,7 @@ FolderLock::FolderLock(const Path& folder, std::string_view user) : folder_(fold
   try {
     descriptor_ = partial::create_file(folder, file_);
   } catch (const partial::Busy&) {
-    std::string holder = "another process";
-    if (std::string text = read_file(file_, 1024); !text.empty()) holder = std::move(text);
+    const std::string holder = read_holder(file_);
     fail("{}: another {} is using this folder ({}); wait for its end or choose another folder", folder.string(), user,
          holder);
   }
@@ -34,8 +40,8 @@ FolderLock::FolderLock(const Path& folder, std::string_view user) : folder_(fold
 }
 
 FolderLock::~FolderLock() {
-  ::unlink(
-      file_.c_str());  // while it is locked: who has opened it meanwhile sees that the name is gone, and opens anew
+  // While it is locked: who has opened it meanwhile sees that the name is gone, and opens anew.
+  partial::remove_file(file_, descriptor_);
   ::close(descriptor_);
   for (Path empty = folder_; made_ > 0 && ::rmdir(empty.c_str()) == 0; empty = empty.parent_path()) --made_;
 }

@@ -60,18 +60,43 @@ Path partial_name(const Path& target) {
   return parent_of(target) / partial;
 }
 
+bool is_named(const Path& partial, int descriptor) {
+  struct stat opened, named;
+  return ::fstat(descriptor, &opened) == 0 && ::lstat(partial.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+         opened.st_dev == named.st_dev;
+}
+
+void check_named(const Path& target, const Path& partial, int descriptor) {
+  if (!is_named(partial, descriptor))
+    fail_run("{}: another process has removed or replaced {} while it was written", target.string(), partial.string());
+}
+
+void remove_file(const Path& partial, int descriptor) {
+  if (is_named(partial, descriptor)) ::unlink(partial.c_str());
+}
+
 namespace {
+
+[[noreturn]] void fail_busy(const Path& target, const Path& partial) {
+  throw Busy(fmt::format("{}: another process is writing it (it holds {})", target.string(), partial.string()));
+}
 
 // Locked by us, and still what the name leads to: between open and lock another writer may have finished.
 bool lock(const Path& target, const Path& partial, const Descriptor& opened) {
   if (::flock(opened.value, LOCK_EX | LOCK_NB) != 0) {
     if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return true;  // a file system without locks
-    if (errno != EWOULDBLOCK) fail_system(target, "locking the partial file", errno);
-    throw Busy(fmt::format("{}: another process is writing it (it holds {})", target.string(), partial.string()));
+    // EBADF: NFS wants a descriptor that may write, which nobody gets of another user's file.
+    if (errno != EWOULDBLOCK && errno != EBADF) fail_system(target, "locking the partial file", errno);
+    fail_busy(target, partial);
   }
-  struct stat locked, named;
-  return ::fstat(opened.value, &locked) == 0 && ::lstat(partial.c_str(), &named) == 0 &&
-         locked.st_ino == named.st_ino && locked.st_dev == named.st_dev;
+  return is_named(partial, opened.value);
+}
+
+// For its lock, which does not ask for the right to write, except on NFS.
+int open_left(const Path& partial) {
+  constexpr int flags = O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
+  const int left = ::open(partial.c_str(), O_RDWR | flags);
+  return left < 0 && errno == EACCES ? ::open(partial.c_str(), O_RDONLY | flags) : left;
 }
 
 // What a killed writer left, or anything else that stands under the name of a partial file, loses that name. Links and
@@ -81,9 +106,11 @@ void remove_left(const Path& target, const Path& partial) {
   if (::lstat(partial.c_str(), &found) != 0) return;  // gone meanwhile
   Descriptor left;
   if (S_ISREG(found.st_mode)) {
-    left.value = ::open(partial.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (left.value < 0 && errno == ENOENT) return;  // gone, and by now the name may be another writer's
-    if (left.value >= 0 && !lock(target, partial, left)) return;
+    left.value = open_left(partial);
+    if (left.value < 0 && errno == EACCES) fail_busy(target, partial);  // another user's: who knows whether it is held
+    if (left.value < 0 && (errno == ENOENT || errno == ELOOP)) return;  // the name may be another writer's by now
+    if (left.value < 0) fail_open(target, fmt::format("opening {}", partial.string()), errno);
+    if (!lock(target, partial, left)) return;
   }
   if (::unlink(partial.c_str()) != 0 && errno != ENOENT)
     fail_open(target, fmt::format("removing {}", partial.string()), errno);

@@ -38,6 +38,12 @@ Path partial_name(const Path& target);
 int create_file(const Path& target, const Path& partial);
 // The same for a folder, which may be there and keeps what is in it.
 int open_folder(const Path& target, const Path& partial);
+// Whether the name still leads to what was opened: where there are no locks, another writer may have taken it.
+bool is_named(const Path& partial, int descriptor);
+// RunError if it does not: to be asked before a rename, which would put another writer's half file in place.
+void check_named(const Path& target, const Path& partial, int descriptor);
+// Removes the file if it does.
+void remove_file(const Path& partial, int descriptor);
 // Makes renames in `folder` durable.
 void flush_folder(const Path& folder);
 

@@ -205,5 +205,19 @@ TEST(File, FullDiskLeavesTheOldFile) {
   ::umount2(scratch.path().c_str(), MNT_DETACH);
 }
 
+TEST(File, AnotherWritersPartialFileIsNotPutInPlace) {
+  const Scratch scratch;
+  write_file(scratch / "a", "first");
+  {
+    AtomicFile file(scratch / "a");
+    file.write("whole");
+    std::filesystem::remove(scratch / ".a.partial");
+    scratch.put(".a.partial", "half");
+    EXPECT_THAT(error_of<RunError>([&] { file.commit(); }), HasSubstr("another process has removed or replaced"));
+  }
+  EXPECT_EQ(slurp(scratch / "a"), "first");
+  EXPECT_EQ(slurp(scratch / ".a.partial"), "half");
+}
+
 }  // namespace
 }  // namespace baton

@@ -62,5 +62,41 @@ TEST(FolderLock, IsGivenBackWhenItsProcessIsKilled) {
   EXPECT_EQ(scratch.entries(), 0);
 }
 
+// Exit code of `body` as a user who owns nothing here.
+template <typename Body>
+int as_another_user(const Body& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t nobody = 65534;
+    ::_exit(::setgid(nobody) == 0 && ::setuid(nobody) == 0 ? body() : 100);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 101;
+}
+
+TEST(FolderLock, IsNotTakenFromAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "may not become another user";
+  const Scratch scratch;
+  namespace fs = std::filesystem;
+  fs::permissions(scratch.path(), fs::perms::all);
+  const auto train = [&] {
+    try {
+      const FolderLock second(scratch.path(), "training");
+      return 0;
+    } catch (const InputError& error) {
+      return std::string(error.what()).find("another training is using this folder") != std::string::npos ? 2 : 3;
+    }
+  };
+  for (const fs::perms mode : {fs::perms(0644), fs::perms(0600)}) {
+    const FolderLock first(scratch.path(), "training");
+    fs::permissions(scratch / ".lock", mode);
+    EXPECT_EQ(as_another_user(train), 2);
+    EXPECT_TRUE(fs::exists(scratch / ".lock"));
+  }
+  scratch.put(".lock", "of a process that was killed");
+  EXPECT_EQ(as_another_user(train), 0);
+}
+
 }  // namespace
 }  // namespace baton
