@@ -184,14 +184,14 @@ class Generation {
     const auto decode_start = Clock::now();
     const Tensor pictures = engine_.decode(latents, plan_.tile);
     seconds_.decode = seconds_since(decode_start) / static_cast<double>(latents.dim(0));
-    if (!config_.latents_out.empty()) keep_latents(first, latents);
     for (int64_t i = 0; i < latents.dim(0); ++i) write(first + i, narrow(pictures, 0, i, 1));
+    if (!config_.latents_out.empty()) keep_latents(first, latents);
   }
 
   void keep_latents(int64_t first, const Tensor& latents) {
     all_latents_.push_back(latents);
     if (first + latents.dim(0) == config_.count || !config_.from_latents.empty())
-      write_safetensors(config_.latents_out, {{"latents", concat(all_latents_, 0)}});
+      spdlog::info("latents: {}", save_latents(config_, concat(all_latents_, 0)).string());
   }
 
   void write(int64_t index, const Tensor& picture) {

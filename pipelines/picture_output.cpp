@@ -5,6 +5,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/new_file.h"
+#include "engine/io/safetensors_layout.h"
 #include "engine/io/writable.h"
 
 namespace baton {
@@ -51,12 +52,23 @@ void check_folder(const GenerateConfig& config) {
   check_writable_folder(folder_of(config));
 }
 
+void check_latents(const GenerateConfig& config) {
+  const Path latents = config.latents_out;
+  check(latents.extension() == ".safetensors",
+        "latents_out: {} is no .safetensors file, which is what is written; name {}", config.latents_out,
+        Path(latents).replace_extension(".safetensors").string());
+  check_writable(latents);
+  if (is_file(config)) return;  // of another extension
+  const Path pictures = fs::weakly_canonical(folder_of(config)).lexically_relative(fs::weakly_canonical(latents));
+  check(!pictures.empty() && *pictures.begin() == "..", "out: {} is latents_out too; name two places", config.out);
+}
+
 }  // namespace
 
 void check_output(const GenerateConfig& config) {
   if (config.dry_run) return;
   is_file(config) ? check_file(config) : check_folder(config);
-  if (!config.latents_out.empty()) check_writable(config.latents_out);
+  if (!config.latents_out.empty()) check_latents(config);
 }
 
 Path save_picture(const GenerateConfig& config, int64_t index, std::string_view png) {
@@ -64,10 +76,16 @@ Path save_picture(const GenerateConfig& config, int64_t index, std::string_view 
     write_file(config.out, png);
     return config.out;
   }
-  if (config.out.empty() && config.count == 1) return write_new_file("picture.png", png);
+  if (config.out.empty() && config.count == 1) return write_new_file("picture.png", {png});
   const Path folder = folder_of(config);
   make_folder(folder);
-  return write_new_file(folder / fmt::format("{}-{}.png", config.seed + index, index), png);
+  return write_new_file(folder / fmt::format("{}-{}.png", config.seed + index, index), {png});
+}
+
+Path save_latents(const GenerateConfig& config, const Tensor& latents) {
+  const SafetensorsLayout layout({{"latents", latents.dtype(), latents.shape()}}, {{"format", "pt"}});
+  const std::string_view values(static_cast<const char*>(latents.raw()), latents.bytes());
+  return write_new_file(config.latents_out, {layout.header(), values});
 }
 
 }  // namespace baton

@@ -36,7 +36,7 @@ void visit(ConfigVisitor& v, GenerateConfig& c) {
   v("batch", c.batch, "pictures per forward pass", {1, 1024});
   v("init_image", c.init_image, "start from this picture (resized to --size) instead of noise");
   v("latents_out", c.latents_out,
-    "also write the final latents to this .safetensors file (key latents, [B, C, T, H, W])");
+    "also write the final latents to this .safetensors file, or NAME-2 if it is there (key latents, [B, C, T, H, W])");
   v("from_latents", c.from_latents, "decode these latents (key latents) instead of denoising");
   v("like", c.like, "take what decides the picture from a PNG that Baton made; other flags override");
   v("dry_run", c.dry_run, "print the table of steps and experts and the memory plan, then stop");

@@ -11,6 +11,8 @@
 namespace baton {
 namespace {
 
+using Pieces = std::initializer_list<std::string_view>;
+
 Path numbered(const Path& path, int64_t number) {
   if (number == 1) return path;
   return path.parent_path() / fmt::format("{}-{}{}", path.stem().string(), number, path.extension().string());
@@ -26,33 +28,38 @@ bool rename_to_free(const Path& from, const Path& to) {
   return false;
 }
 
-bool write_if_free(const Path& target, std::string_view bytes) {
+bool write_if_free(const Path& target, Pieces pieces) {
   std::error_code none;
   if (exists(symlink_status(target, none))) return false;
   const Path partial = partial::partial_name(target);
   Output output(target, partial::create_file(target, partial));
   try {
-    output.write(bytes.data(), std::ssize(bytes), 0);
+    int64_t size = 0;
+    for (const std::string_view piece : pieces) {
+      output.write(piece.data(), std::ssize(piece), size);
+      size += std::ssize(piece);
+    }
     output.flush();
+    partial::check_named(target, partial, output.descriptor());
     if (rename_to_free(partial, target)) {
       partial::flush_folder(partial::parent_of(target));
       return true;
     }
   } catch (...) {
-    ::unlink(partial.c_str());
+    partial::remove_file(partial, output.descriptor());
     throw;
   }
-  ::unlink(partial.c_str());
+  partial::remove_file(partial, output.descriptor());
   return false;
 }
 
 }  // namespace
 
-Path write_new_file(const Path& path, std::string_view bytes) {
+Path write_new_file(const Path& path, Pieces pieces) {
   for (int64_t number = 1;; ++number) {
     const Path target = numbered(path, number);
     try {
-      if (write_if_free(target, bytes)) return target;
+      if (write_if_free(target, pieces)) return target;
     } catch (const partial::Busy&) {  // another program takes this name
     }
   }

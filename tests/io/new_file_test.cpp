@@ -16,11 +16,11 @@ using test::slurp;
 
 TEST(NewFile, TakesTheNextFreeName) {
   const Scratch scratch;
-  EXPECT_EQ(write_new_file(scratch / "a.png", "1"), scratch / "a.png");
-  EXPECT_EQ(write_new_file(scratch / "a.png", "2"), scratch / "a-2.png");
+  EXPECT_EQ(write_new_file(scratch / "a.png", {"1"}), scratch / "a.png");
+  EXPECT_EQ(write_new_file(scratch / "a.png", {"2"}), scratch / "a-2.png");
   std::filesystem::create_symlink("nowhere", scratch / "a-3.png");
-  EXPECT_EQ(write_new_file(scratch / "a.png", "4"), scratch / "a-4.png");
-  EXPECT_EQ(slurp(scratch / "a.png") + slurp(scratch / "a-2.png") + slurp(scratch / "a-4.png"), "124");
+  EXPECT_EQ(write_new_file(scratch / "a.png", {"4", "", "5"}), scratch / "a-4.png");
+  EXPECT_EQ(slurp(scratch / "a.png") + slurp(scratch / "a-2.png") + slurp(scratch / "a-4.png"), "1245");
   EXPECT_FALSE(std::filesystem::exists(scratch / "nowhere"));
 }
 
@@ -31,7 +31,7 @@ TEST(NewFile, ThoseOfManyWritersAllStay) {
     std::vector<std::jthread> threads;
     for (int w = 0; w < writers; ++w)
       threads.emplace_back([&] {
-        for (int i = 0; i < each; ++i) write_new_file(scratch / "a.png", "x");
+        for (int i = 0; i < each; ++i) write_new_file(scratch / "a.png", {"x"});
       });
   }
   EXPECT_EQ(scratch.entries(), writers * each);

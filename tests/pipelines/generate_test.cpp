@@ -1,5 +1,6 @@
 #include "pipelines/generate.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -327,6 +328,37 @@ TEST_F(GenerateTest, RefusesMeshesThatCannotDraw) {
   EXPECT_FALSE(fs::exists(c.out));
   c.latents_out = (out_ / "latents.safetensors").string();
   EXPECT_THROW(run(c, {.mesh = "dp=2"}), InputError);
+}
+
+TEST_F(GenerateTest, LatentsReplaceNothing) {
+  const Path model = test::write_tiny_pipeline("tiny_latents_out", {});
+  GenerateConfig c = config(model, "a.png");
+  c.latents_out = (out_ / "notes.safetensors").string();
+  write_file(c.latents_out, "precious");
+  ASSERT_EQ(run(c), exit_done);
+  EXPECT_EQ(read_file(c.latents_out, 100), "precious");
+  EXPECT_TRUE(TensorStore(out_ / "notes-2.safetensors").contains("latents"));
+}
+
+TEST_F(GenerateTest, LatentsThatCannotBeWrittenAreRefusedBeforeTheWork) {
+  const Path model = test::write_tiny_pipeline("tiny_latents_refused", {});
+  const auto refused = [&](const std::string& out, const std::string& latents) {
+    GenerateConfig c = config(model, out);
+    c.prompt = std::string(1 << 20, 'x');  // which is refused later
+    c.latents_out = (out_ / latents).string();
+    try {
+      run(c);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refused("a.png", "foo.bin"), testing::HasSubstr("foo.safetensors"));
+  EXPECT_THAT(refused("a.png", "foo"), testing::HasSubstr("foo.safetensors"));
+  EXPECT_THAT(refused("a.png", "a.png"), testing::HasSubstr("a.safetensors"));
+  EXPECT_THAT(refused("a.safetensors", "a.safetensors"), testing::HasSubstr("latents_out too"));
+  EXPECT_THAT(refused("a.safetensors/b", "a.safetensors"), testing::HasSubstr("latents_out too"));
+  EXPECT_THAT(refused("b", "a.safetensors"), testing::Not(testing::HasSubstr("safetensors")));
 }
 
 }  // namespace

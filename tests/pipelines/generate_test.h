@@ -32,6 +32,7 @@ class GenerateTest : public testing::Test {
   }
   std::vector<float> latents(GenerateConfig c, const ParallelConfig& parallel = {}) const {
     c.latents_out = (out_ / "latents.safetensors").string();
+    std::filesystem::remove(c.latents_out);
     EXPECT_EQ(run(c, parallel), exit_done);
     return TensorStore(c.latents_out).get("latents").to_vector();
   }

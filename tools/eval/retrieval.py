@@ -107,6 +107,7 @@ def draw_all(options, prompts, gallery, folder):
     drawn = []
     for number, prompt in enumerate(prompts):
         picture, latents = folder / f"{number}.png", folder / "latents.safetensors"
+        latents.unlink(missing_ok=True)
         generate(options, prompt, picture, "--latents-out", latents)
         (latent,) = read_latents(latents)
         drawn.append((picture, gallery.nearest_first(latent)))

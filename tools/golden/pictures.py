@@ -49,6 +49,7 @@ def draw_with_diffusers(pipeline, case):
 def draw_with_baton(binary, folder, case, out):
     """Runs `baton generate`; returns the final latents and the picture's bytes [H, W, 3]."""
     png, latents = out / f"{case['name']}.png", out / f"{case['name']}.latents.safetensors"
+    latents.unlink(missing_ok=True)  # which is never replaced
     command = [
         binary, "generate", case["prompt"], "--model", folder, "--out", png, "--latents-out", latents,
         "--negative", case["negative"], "--size", f"{case['width']}x{case['height']}", "--steps", case["steps"],
