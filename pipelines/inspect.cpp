@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/print.h"
+#include "engine/io/image_header.h"
 #include "engine/io/pipeline_directory.h"
 #include "engine/io/tensor_store.h"
 #include "kernels/machine.h"
@@ -93,7 +94,7 @@ int run_inspect(const InspectConfig& config) {
     found = describe_machine();
   else if (fs::exists(path / "model_index.json"))
     found = describe_pipeline(path);
-  else if (path.extension() == ".png")
+  else if (is_picture(path))
     found = picture_record(path);
   else
     found = describe_tensors(path);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <string>
 
 #include "engine/core/error.h"
@@ -207,6 +208,15 @@ uint32_t read_little(std::string_view bytes, size_t at, size_t size) {
 bool is_picture_start(std::string_view start) {
   return start.starts_with(png_signature) || start.starts_with(jpeg_signature) || start.starts_with(bmp_signature) ||
          is_tiff(start) || (start.size() >= 12 && is_webp(start));
+}
+
+bool is_picture(const std::filesystem::path& path) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(path, none)) return false;  // a FIFO would hold us up
+  std::string start(16, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), std::ssize(start));
+  return is_picture_start(start);
 }
 
 ImageHeader read_image_header(std::string_view file, std::string_view where) {

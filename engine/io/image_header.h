@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string_view>
 
 namespace baton {
@@ -23,6 +24,8 @@ ImageHeader read_image_header(std::string_view file, std::string_view where);
 
 // Whether a file that starts with these bytes (16 or more) is of one of these kinds.
 bool is_picture_start(std::string_view start);
+// Whether the file starts so.
+bool is_picture(const std::filesystem::path& path);
 
 // The number at `at` of 1 to 4 bytes, big-endian or little-endian; 0 where the bytes end before.
 uint32_t read_big(std::string_view bytes, size_t at, size_t size);

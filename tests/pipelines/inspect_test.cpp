@@ -38,5 +38,18 @@ TEST(Inspect, ShowsTextsOfFilesSafely) {
   EXPECT_EQ(parse_json(inspected(folder / "a.png", true), "json")["settings"]["prompt"], hostile);
 }
 
+TEST(Inspect, KnowsPicturesByTheirBytes) {
+  const Path folder = Path(testing::TempDir()) / "inspect_bytes";
+  std::filesystem::create_directories(folder);
+  write_png(folder / "a.png", Image{1, 1, std::vector<uint8_t>(3)}, {{"baton", R"({"seed":7})"}});
+  for (const char* name : {"a.PNG", "a", "a.safetensors"}) {
+    std::filesystem::copy_file(folder / "a.png", folder / name, std::filesystem::copy_options::overwrite_existing);
+    EXPECT_EQ(inspected(folder / name, false), "seed: 7\n") << name;
+  }
+  write_safetensors(folder / "b.safetensors", {{"weights", Tensor::zeros({1})}});
+  std::filesystem::rename(folder / "b.safetensors", folder / "b.png");
+  EXPECT_THAT(inspected(folder / "b.png", false), testing::HasSubstr("weights: F32 [1]"));
+}
+
 }  // namespace
 }  // namespace baton
