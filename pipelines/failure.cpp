@@ -5,6 +5,8 @@
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "engine/core/listed_error.h"
+#include "engine/core/log.h"
 #include "engine/io/partial.h"
 #include "pipelines/runtime.h"
 
@@ -22,6 +24,8 @@ Failure describe_failure_of_files(const std::filesystem::filesystem_error& error
 }  // namespace
 
 Failure describe_failure(const std::exception& error) {
+  if (const auto* listed = dynamic_cast<const ListedError*>(&error))
+    return {exit_bad_input, listed->head(), listed->reasons()};
   if (dynamic_cast<const InputError*>(&error)) return {exit_bad_input, error.what()};
   if (dynamic_cast<const RunError*>(&error)) return {exit_failed, error.what()};
   if (dynamic_cast<const std::bad_alloc*>(&error))
@@ -32,6 +36,11 @@ Failure describe_failure(const std::exception& error) {
       system && system->code() == std::errc::resource_unavailable_try_again)
     return {exit_failed, "the system gives no more threads (or memory for them); --threads and --ranks ask for fewer"};
   return {exit_failed, fmt::format("unexpected: {}; this is a bug of Baton, please report it", error.what())};
+}
+
+void log_failure(const Failure& failure, std::string_view who) {
+  spdlog::error("{}{}", who, failure.message);
+  for (const std::string& reason : failure.reasons) spdlog::error("  {}", reason);
 }
 
 }  // namespace baton

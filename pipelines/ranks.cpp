@@ -76,7 +76,7 @@ std::string describe(const Mesh& mesh, const ParallelConfig& config) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     beat();
   }
-  spdlog::error("rank {}: {}", session.world().rank(), failure.message);
+  log_failure(failure, fmt::format("rank {}: ", session.world().rank()));
   session.abort(failure.exit_code);
 }
 

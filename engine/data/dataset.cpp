@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
+#include "engine/core/listed_error.h"
 #include "engine/core/utf8.h"
 #include "engine/data/dataset_source.h"
 #include "engine/data/unicode.h"
@@ -21,9 +21,10 @@ void Problems::add(std::string problem) {
 
 void Problems::throw_if_any(const Path& folder) const {
   if (count_ == 0) return;
-  const int64_t more = count_ - static_cast<int64_t>(first_.size());
-  fail("{}: {} problems in the data set:\n  {}{}", folder.string(), count_, fmt::join(first_, "\n  "),
-       more ? fmt::format("\n  and {} more", more) : "");
+  std::vector<std::string> list = first_;
+  if (const int64_t more = count_ - std::ssize(first_)) list.push_back(fmt::format("and {} more", more));
+  throw ListedError(fmt::format("{}: {} problem{} in the data set:", folder.string(), count_, count_ == 1 ? "" : "s"),
+                    std::move(list));
 }
 
 namespace {
@@ -37,13 +38,6 @@ Path find_file(const Path& folder, const Path& name, std::string_view where) {
       if (const Path there = fs::canonical(folder / same, other); !other) return there;
   check(!error, "{}: {}: {}", where, (folder / name).string(), error.message());
   return found;
-}
-
-bool begins_as_picture(const Path& path) {
-  std::string start(16, '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(start.data(), std::ssize(start));
-  return is_picture_start(start);
 }
 
 }  // namespace
@@ -66,8 +60,8 @@ Path DatasetFiles::text(const Path& name, std::string_view where) {
 
 Path DatasetFiles::picture(const Path& name, std::string_view where) {
   const Path found = text(name, where);
-  check(is_inside(found) || begins_as_picture(found), "{}: '{}' leads out of the data set, to {}, which is no picture",
-        where, name.string(), found.string());
+  check(is_inside(found) || is_picture(found), "{}: '{}' leads out of the data set, to {}, which is no picture", where,
+        name.string(), found.string());
   return found;
 }
 
@@ -103,8 +97,9 @@ Dataset open_dataset(const DataConfig& config) {
     dataset = read_folder_dataset(path, config);
   double sum = 0;
   for (const DataItem& item : dataset.items) sum += item.weight;
-  check(!dataset.items.empty(), "{}: no pictures in it{}{}", config.folder, dataset.notes.empty() ? "" : ":\n  ",
-        fmt::join(dataset.notes, "\n  "));
+  if (dataset.items.empty())
+    throw ListedError(fmt::format("{}: no pictures in it{}", config.folder, dataset.notes.empty() ? "" : ":"),
+                      dataset.notes);
   check(sum > 0 && std::isfinite(sum), "{}: the weights of the pictures add up to {}, expected a positive number",
         config.folder, sum);
   return dataset;

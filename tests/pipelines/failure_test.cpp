@@ -9,7 +9,9 @@
 
 #include "engine/comm/local.h"
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "engine/core/require.h"
+#include "engine/data/dataset_source.h"
 #include "pipelines/runtime.h"
 
 namespace baton {
@@ -63,6 +65,26 @@ TEST(Failure, MemoryThatRunsOutIsNoBug) {
   EXPECT_EQ(failure.exit_code, exit_failed);
   EXPECT_THAT(failure.message, HasSubstr("out of memory"));
   EXPECT_THAT(failure.message, Not(HasSubstr("bug")));
+}
+
+TEST(Failure, ListsReasonsALineEach) {
+  Problems problems;
+  problems.add("a.jsonl:1: 'x\nerror: y.png' is not a regular file");
+  const auto logged = [&] {
+    testing::internal::CaptureStderr();
+    start_log(false);
+    try {
+      problems.throw_if_any("set");
+    } catch (const InputError& error) {
+      log_failure(describe_failure(error));
+    }
+    return testing::internal::GetCapturedStderr();
+  };
+  const std::string first = "error:   a.jsonl:1: 'x\\nerror: y.png' is not a regular file\n";
+  EXPECT_EQ(logged(), "error: set: 1 problem in the data set:\n" + first);
+  for (int i = 1; i < 12; ++i) problems.add("more");
+  EXPECT_THAT(logged(), testing::StartsWith("error: set: 12 problems in the data set:\n" + first + "error:   more\n"));
+  EXPECT_THAT(logged(), testing::EndsWith("error:   and 2 more\n"));
 }
 
 }  // namespace

@@ -248,7 +248,7 @@ int main(int argc, char** argv) {
     return code;
   } catch (const std::exception& error) {
     const Failure failure = describe_failure(error);
-    spdlog::error("{}", failure.message);
+    log_failure(failure);
     return failure.exit_code;
   }
 }
