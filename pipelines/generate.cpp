@@ -80,6 +80,9 @@ Tensor read_init_image(const std::string& path, const DrawPlan& plan) {
   return to_tensor(resize_image(image, plan.width, plan.height)).alias({1, 3, 1, plan.height, plan.width});
 }
 
+// Also of "model/", "." and a link.
+std::string name_of(const Path& model) { return printable_line(fs::canonical(model).filename().string()); }
+
 struct Seconds {
   double encode = 0, denoise = 0, decode = 0, start_to_first_step = 0;
 };
@@ -195,8 +198,7 @@ class Generation {
   }
 
   void write(int64_t index, const Tensor& picture) {
-    PictureInfo info{config_,      model_.path().filename().string(), model_hash(), steps_per_expert(), start_file_,
-                     latents_file_};
+    PictureInfo info{config_, name_of(model_.path()), model_hash(), steps_per_expert(), start_file_, latents_file_};
     info.config.seed = config_.seed + index;
     const std::string png = encode_picture(reshape(picture, {3, plan_.height, plan_.width}), info);
     report(save_picture(config_, index, png), index);
@@ -310,7 +312,7 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
-  if (!config.like.empty()) find_sources(config, given.model.empty() ? PipelineDirectory(config.model).hash() : "");
+  if (!config.like.empty()) find_sources(config, given.model.empty());
   if (!config.prompt_file.empty()) config.prompt = read_prompt(config.prompt_file);
   check_prompt(config.prompt, config.prompt_file.empty() ? "prompt" : config.prompt_file);
   check_prompt(config.negative, "negative");

@@ -43,6 +43,20 @@ void visit(ConfigVisitor& v, GenerateConfig& c) {
   v("json", c.json, "one JSON object per picture on stdout instead of its path");
 }
 
+PictureConfig no_schedule() { return {.steps = -1, .steps_per_expert = {-1}, .boundaries = {-1}, .sigmas = {-1}}; }
+
+PictureConfig without_overridden(PictureConfig stored, const GenerateConfig& given) {
+  const PictureConfig none = no_schedule();
+  const bool steps = given.steps != none.steps, each = given.steps_per_expert != none.steps_per_expert,
+             boundaries = given.boundaries != none.boundaries, sigmas = given.sigmas != none.sigmas;
+  if (each || sigmas) stored.steps = 0;
+  if (each) stored.boundaries.clear();
+  if (each || steps) stored.sigmas.clear();
+  if (steps || boundaries || sigmas) stored.steps_per_expert.clear();
+  if (!given.prompt_file.empty()) stored.prompt.clear();
+  return stored;
+}
+
 void resolve(GenerateConfig& c) {
   check(c.seed <= INT64_MAX - (c.count - 1),
         "generate: seed {} and count {}: the last picture's seed, seed + count - 1, "

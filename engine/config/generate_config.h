@@ -47,6 +47,12 @@ struct GenerateConfig : PictureConfig {
 void visit(ConfigVisitor& v, PictureConfig& config);
 void visit(ConfigVisitor& v, GenerateConfig& config);
 
+// For --like, whose settings are what the flags are read over. Steps, and where the experts take over, are said in
+// several ways: by steps and boundaries, by steps_per_expert, or by sigmas. `stored` without what `given` says in
+// another way, or by prompt_file; `given` is what the flags make of no_schedule(), whose values no flag can have.
+PictureConfig no_schedule();
+PictureConfig without_overridden(PictureConfig stored, const GenerateConfig& given);
+
 // Throws InputError when values do not fit each other.
 void resolve(GenerateConfig& config);
 

@@ -1,8 +1,10 @@
 #include "pipelines/picture_file.h"
 
+#include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/version.h"
 #include "engine/io/image.h"
+#include "engine/io/pipeline_directory.h"
 #include "engine/io/png.h"
 #include "tests/pipelines/generate_test.h"
 
@@ -36,7 +38,8 @@ TEST_F(StoredSettings, DrawTheSamePicture) {
 
 // A PNG as a stranger could send it: with any settings.
 void write_with_settings(const Path& path, const Json& settings, Json record = {}) {
-  record.update({{"settings", settings}, {"model_name", "m"}, {"model_hash", "h"}});
+  record["settings"] = settings;
+  if (!record.contains("model_hash")) record["model_hash"] = "h";
   write_png(path, Image{8, 8, std::vector<uint8_t>(8 * 8 * 3)}, {{"baton", record.dump()}});
 }
 
@@ -103,6 +106,61 @@ TEST_F(StoredSettings, SeedsAreRandomUnlessGivenAndAlwaysStored) {
     const Image alone = read_image(out_ / "again.png");
     for (size_t i = 0; i < alone.pixels.size(); ++i) ASSERT_NEAR(alone.pixels[i], together.pixels[i], 1) << mesh;
   }
+}
+
+TEST_F(StoredSettings, GiveWayToFlagsThatSayTheSameInOtherWords) {
+  const auto overridden = [](const PictureConfig& stored, const std::vector<std::string>& flags) {
+    const auto read = [&](GenerateConfig c) {
+      read_fields({}, flags, [&](ConfigVisitor& v) { visit(v, c); });
+      return c;
+    };
+    GenerateConfig c = read({without_overridden(stored, read({no_schedule()}))});
+    resolve(c);
+    return c;
+  };
+  const PictureConfig counted{.prompt = "old", .steps = 5, .steps_per_expert = {3, 2}};
+  const PictureConfig levels{.boundaries = {0.4}, .sigmas = {1, 0.5}};
+  const PictureConfig ranges{.steps = 5, .boundaries = {0.4}};
+  EXPECT_EQ(overridden(counted, {}).steps_per_expert, counted.steps_per_expert);
+  for (const char* flag : {"--steps=8", "--boundaries=[0.7]", "--sigmas=[1,0.2]"})
+    EXPECT_TRUE(overridden(counted, {flag}).steps_per_expert.empty()) << flag;
+  EXPECT_EQ(overridden(counted, {"--boundaries=[0.7]"}).steps, 5);
+  EXPECT_EQ(overridden(counted, {"--sigmas=[1,0.2]"}).steps, 0);
+  EXPECT_EQ(overridden(counted, {"--steps_per_expert=[4,4]"}).steps, 0);
+  for (const char* flag : {"--steps=8", "--steps=0", "--steps_per_expert=[4,4]"})
+    EXPECT_TRUE(overridden(levels, {flag}).sigmas.empty()) << flag;
+  EXPECT_EQ(overridden(levels, {"--steps=8"}).boundaries, levels.boundaries);
+  EXPECT_TRUE(overridden(ranges, {"--steps_per_expert=[4,4]"}).boundaries.empty());
+  EXPECT_EQ(overridden(ranges, {"--steps=8"}).boundaries, ranges.boundaries);
+  EXPECT_EQ(overridden(counted, {"--prompt_file=p.txt"}).prompt, "");
+}
+
+TEST_F(StoredSettings, NameTheModelHoweverItsFolderIsWritten) {
+  const Path model = test::write_tiny_pipeline("tiny_named", {});
+  for (const Path& path : {model / "", model / ".", model / ".." / "tiny_named"}) {
+    ASSERT_EQ(run(config(path, "named.png")), exit_done);
+    EXPECT_EQ(picture_record(out_ / "named.png")["model_name"], "tiny_named") << path;
+  }
+}
+
+TEST_F(StoredSettings, OfTheFirstVersionNameTheModelByItsManifest) {
+  const Path model = test::write_tiny_pipeline("tiny_manifest", {});
+  const std::string hash = hash_file(model / "manifest.json");
+  const auto is_refused = [&](const Json& more) {
+    GenerateConfig c = config(model, "again.png");
+    c.like = (out_ / "old.png").string();
+    write_with_settings(c.like, {{"prompt", "x"}}, more);
+    try {
+      find_sources(c, true);
+      return false;
+    } catch (const InputError&) {
+      return true;
+    }
+  };
+  EXPECT_FALSE(is_refused({{"model_hash", hash}}));
+  EXPECT_FALSE(is_refused({{"model_hash", PipelineDirectory(model).hash()}}));
+  EXPECT_TRUE(is_refused({{"model_hash", hash}, {"version", version()}}));
+  EXPECT_TRUE(is_refused({{"model_hash", "other"}}));
 }
 
 }  // namespace

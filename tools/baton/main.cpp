@@ -33,8 +33,7 @@ struct Command {
 };
 
 template <typename Config>
-Config configured(const Flags& flags) {
-  Config config;
+Config configured(const Flags& flags, Config config = {}) {
   read_fields(flags.config_file(), flags.overrides(), [&](ConfigVisitor& v) { visit(v, config); });
   return config;
 }
@@ -69,10 +68,10 @@ Command add_generate(CLI::App& program) {
       "--steps 24");
   return {app, [flags, prompt, option] {
             Both both = configured<Both>(*flags);
-            if (const std::string like = both.config.like; !like.empty()) {
-              both = {};
-              static_cast<PictureConfig&>(both.config) = stored_settings(like);
-              read_fields(flags->config_file(), flags->overrides(), [&](ConfigVisitor& v) { visit(v, both); });
+            if (!both.config.like.empty()) {
+              const PictureConfig stored = stored_settings(both.config.like);
+              both = configured<Both>(*flags, {{no_schedule()}, {}});
+              both = configured<Both>(*flags, {{without_overridden(stored, both.config)}, {}});
             }
             const GenerateConfig& c = both.config;
             check(option->count() > 0 ||
