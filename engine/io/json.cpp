@@ -47,8 +47,7 @@ namespace {
 
 // A JSON value as text for a message, cut where it becomes long.
 std::string shown(const Json& value) {
-  std::string text = value.is_structured() ? std::string(value.type_name()) : json_text(value);
-  return text.size() <= 60 ? text : std::string(utf8_prefix(text, 60)) + "…";
+  return value.is_structured() ? std::string(value.type_name()) : utf8_excerpt(json_text(value));
 }
 
 template <typename T>
@@ -114,7 +113,7 @@ JsonReader JsonReader::value(Json object_given, std::string_view where) {
 }
 
 std::string JsonReader::where(std::string_view key) const {
-  return fmt::format("{}: {}{}", record_->where, record_->prefix, key);
+  return fmt::format("{}: {}{}", record_->where, record_->prefix, utf8_excerpt(key));
 }
 
 bool JsonReader::has(std::string_view key) {
@@ -152,7 +151,8 @@ int64_t JsonReader::integer(std::string_view key, int64_t least, int64_t most) {
 }
 
 JsonReader JsonReader::object(std::string_view key) {
-  return JsonReader(record_->document, need(key), record_->where, fmt::format("{}{}.", record_->prefix, key));
+  return JsonReader(record_->document, need(key), record_->where,
+                    fmt::format("{}{}.", record_->prefix, utf8_excerpt(key)));
 }
 
 std::vector<JsonReader> JsonReader::objects(std::string_view key) {
@@ -160,8 +160,8 @@ std::vector<JsonReader> JsonReader::objects(std::string_view key) {
   check(list.is_array(), "{}: expected a list, found {}", where(key), shown(list));
   std::vector<JsonReader> readers;
   for (size_t i = 0; i < list.size(); ++i)
-    readers.push_back(
-        JsonReader(record_->document, list[i], record_->where, fmt::format("{}{}[{}].", record_->prefix, key, i)));
+    readers.push_back(JsonReader(record_->document, list[i], record_->where,
+                                 fmt::format("{}{}[{}].", record_->prefix, utf8_excerpt(key), i)));
   return readers;
 }
 
@@ -205,7 +205,7 @@ void JsonReader::warn_of_unread() const {
     if (record_->asked.contains(key) || says_nothing(value)) continue;
     if (++count <= most)
       first.push_back(
-          fmt::format("{}{} = {}{}", record_->prefix, utf8_prefix(key, 60), shown(value), did_you_mean(key, known)));
+          fmt::format("{}{} = {}{}", record_->prefix, utf8_excerpt(key), shown(value), did_you_mean(key, known)));
   }
   if (count == 0) return;
   warn_once(fmt::format("{}: {} unknown key{} not used: {}{}", record_->where, count, count == 1 ? " is" : "s are",

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/io/json.h"
 
 namespace baton {
@@ -32,12 +33,12 @@ class JsonBuilder {
   bool key(std::string& key) {
     spend(96 + key.size());
     const auto [place, is_new] = open_.back()->get_ref<Json::object_t&>().emplace(std::move(key), nullptr);
-    check(is_new, "{}: the key '{}' is there twice", where_, place->first);
+    check(is_new, "{}: the key '{}' is there twice", where_, utf8_excerpt(place->first));
     value_ = &place->second;
     return true;
   }
   bool parse_error(size_t, const std::string&, const Json::exception& error) {
-    fail("{}: not valid JSON: {}", where_, json_reason(error.what()));
+    fail("{}: not valid JSON: {}", where_, utf8_excerpt(json_reason(error.what()), 200));
   }
 
  private:

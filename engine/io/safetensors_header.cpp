@@ -8,6 +8,7 @@
 
 #include "engine/core/countable.h"
 #include "engine/core/error.h"
+#include "engine/core/utf8.h"
 #include "engine/io/json.h"
 
 namespace baton {
@@ -53,7 +54,7 @@ class HeaderReader {
   bool key(std::string& key) {
     if (place_ == Place::tensor) {
       field_ = key == "dtype" ? dtype : key == "shape" ? shape : key == "data_offsets" ? offsets : 0;
-      check(field_ != 0, "{}: unknown field '{}'", where(), key);
+      check(field_ != 0, "{}: unknown field '{}'", where(), utf8_excerpt(key));
       check(!(fields_ & field_), "{}: the field '{}' is there twice", where(), key);
       fields_ |= field_;
       return true;
@@ -67,7 +68,7 @@ class HeaderReader {
       is_new = !std::exchange(has_metadata_, true);
     else
       is_new = !header_.tensors.contains(key);
-    check(is_new, "{}: '{}' is there twice", where_, key);
+    check(is_new, "{}: '{}' is there twice", where_, utf8_excerpt(key));
     name_ = std::move(key);
     return true;
   }
@@ -112,7 +113,7 @@ class HeaderReader {
   bool boolean(bool) { fail("{}: true or false where {} belongs", where(), wanted()); }
   bool binary(std::vector<uint8_t>&) { return false; }  // never in JSON text
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) {
-    fail("{}: the header is not valid JSON: {}", where_, json_reason(error.what()));
+    fail("{}: the header is not valid JSON: {}", where_, utf8_excerpt(json_reason(error.what()), 200));
   }
 
  private:
@@ -124,7 +125,9 @@ class HeaderReader {
     return true;
   }
 
-  std::string where() const { return name_.empty() ? std::string(where_) : fmt::format("{}: '{}'", where_, name_); }
+  std::string where() const {
+    return name_.empty() ? std::string(where_) : fmt::format("{}: '{}'", where_, utf8_excerpt(name_));
+  }
   std::string_view wanted() const {
     switch (place_) {
       case Place::outside:

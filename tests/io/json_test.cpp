@@ -150,5 +150,20 @@ TEST(JsonReader, ExpectsTheValuesThatThereIsCodeFor) {
   EXPECT_REFUSED(r.expect("n", {}), "c.json: n: 2 is not supported");
 }
 
+TEST(Json, MessagesAreShortHoweverLongTheTextIs) {
+  const std::string key(1 << 20, 'k'), member = fmt::format(R"("{}":1)", key);
+  const auto refused = [](const auto& body) {
+    const std::string message = test::error_of(body);
+    EXPECT_LT(message.size(), 300) << message.substr(0, 300);
+    EXPECT_THAT(message, ::testing::HasSubstr("kkkk"));
+  };
+  refused([&] { parse_json(fmt::format("{{{},{}}}", member, member), "a"); });
+  refused([&] { parse_json(fmt::format(R"({{"a":"{})", key), "a"); });
+  JsonReader r = JsonReader::text(fmt::format("{{{}}}", member), "a");
+  refused([&] { r.finish(); });
+  refused([&] { r.object(key); });
+  refused([&] { r.required<std::string>(key); });
+}
+
 }  // namespace
 }  // namespace baton
