@@ -123,6 +123,19 @@ YamlNode parse_yaml(const std::string& text, const std::string& name) {
   return builder.take();
 }
 
+std::string shown(const YamlNode& node) {
+  switch (node.kind) {
+    case YamlNode::Kind::null:
+      return "no value";
+    case YamlNode::Kind::scalar:
+      return fmt::format("'{}'", node.text.substr(0, 80));
+    case YamlNode::Kind::list:
+      return "a list";
+    default:
+      return "a group of keys";
+  }
+}
+
 void override_yaml(YamlNode& root, const std::string& assignment) {
   const bool is_flag = assignment.starts_with("--");
   const std::string name = is_flag ? assignment : "--set " + assignment;
@@ -137,13 +150,17 @@ void override_yaml(YamlNode& root, const std::string& assignment) {
     std::ranges::replace(keys, '-', '_');
   }
   YamlNode* node = &root;
+  std::string so_far;  // the keys that lead to it
   std::istringstream path(keys);
   for (std::string key; std::getline(path, key, '.');) {
     check(!key.empty(), "{}: empty key", name);
-    if (node->kind != YamlNode::Kind::map) *node = {.kind = YamlNode::Kind::map, .where = name};
+    if (node->kind == YamlNode::Kind::null) *node = {.kind = YamlNode::Kind::map, .where = name};
+    check(node->kind == YamlNode::Kind::map, "{}: {}{}, expected keys and values, of which {} sets one", node->where,
+          so_far.empty() ? "" : so_far + " is ", shown(*node), name);
     auto entry = std::ranges::find(node->entries, key, &YamlEntry::key);
     if (entry == node->entries.end()) entry = node->entries.insert(entry, {key, {.where = name}});
     node = &entry->node;
+    so_far += (so_far.empty() ? "" : ".") + key;
   }
   *node = std::move(value);
 }

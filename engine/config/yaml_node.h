@@ -28,8 +28,12 @@ struct YamlEntry {
 // more than 100,000 keys and values. `name` stands before the line numbers in messages. An empty document is null.
 YamlNode parse_yaml(const std::string& text, const std::string& name);
 
-// Applies "key.sub=value" (value in YAML, e.g. "t.shift=3" or "experts.boundaries=[0.8, 0.5]") to a map or null node,
-// in place of what is there. A flag, "--init-image=value", stands for "init_image=value" and is what messages say.
+// What a node holds, for messages: "'text'", "a list", "no value".
+std::string shown(const YamlNode& node);
+
+// Applies "key.sub=value" (value in YAML, e.g. "t.shift=3" or "experts.boundaries=[0.8, 0.5]"), in place of what stands
+// under that key. What leads there must be maps or nulls, lest a value be thrown away unread. A flag,
+// "--init-image=value", stands for "init_image=value" and is what messages say.
 void override_yaml(YamlNode& root, const std::string& assignment);
 
 }  // namespace baton

@@ -101,18 +101,6 @@ class Reader : public ConfigVisitor {
   std::string at(const YamlNode& node, std::string_view key) const {
     return fmt::format("{}: {}{}", node.where, path_, key);
   }
-  static std::string shown(const YamlNode& node) {
-    switch (node.kind) {
-      case Kind::null:
-        return "no value";
-      case Kind::scalar:
-        return fmt::format("'{}'", node.text.substr(0, 80));
-      case Kind::list:
-        return "a list";
-      default:
-        return "a group of keys";
-    }
-  }
 
   void expect_map(const YamlNode& node) const {
     check(node.kind == Kind::map || node.kind == Kind::null, "{}: {}{}, expected keys and values", node.where,
@@ -156,9 +144,10 @@ class Reader : public ConfigVisitor {
   void read_list(std::string_view key, std::vector<T>& value, const Parse& parse) {
     const YamlNode* node = find(key);
     if (!node) return;
-    check(node->kind == Kind::list, "{}: {}, expected a list [a, b, …]", at(*node, key), shown(*node));
+    const bool single = node->kind == Kind::scalar;  // a list of one
+    check(single || node->kind == Kind::list, "{}: {}, expected a list [a, b, …]", at(*node, key), shown(*node));
     value.clear();
-    for (const YamlNode& item : node->items) value.push_back(parse(item));
+    for (const YamlNode& item : single ? std::span(node, 1) : std::span(node->items)) value.push_back(parse(item));
   }
 
   const YamlNode* map_;

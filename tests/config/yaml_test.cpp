@@ -117,6 +117,23 @@ TEST(Yaml, OverridesBeatTheFile) {
   EXPECT_EQ(s.name, "");
 }
 
+TEST(Yaml, OverridesThrowNothingAway) {
+  EXPECT_THAT(error_of("- steps: 4", {"steps=5"}), HasSubstr("overridden.yaml:1: a list, expected keys and values"));
+  EXPECT_THAT(error_of("nonsense", {"--steps=5"}),
+              HasSubstr("overridden.yaml:1: 'nonsense', expected keys and values"));
+  EXPECT_THAT(
+      error_of("on: true\ninner: nonsense", {"inner.rate=1"}),
+      HasSubstr("overridden.yaml:2: inner is 'nonsense', expected keys and values, of which --set inner.rate=1"));
+  EXPECT_THAT(error_of("inner: {rate: [1]}", {"inner.rate.x=1"}), HasSubstr("inner.rate is a list, expected keys"));
+  EXPECT_EQ(read("inner:", {"inner.rate=1"}).inner.rate, 1);
+  EXPECT_EQ(read("", {"inner=", "inner.rate=1"}).inner.rate, 1);
+}
+
+TEST(Yaml, OneValueIsAListOfOne) {
+  EXPECT_EQ(read("levels: 0.5").levels, std::vector{0.5});
+  EXPECT_THAT(error_of("patch: 1"), HasSubstr("1 values, expected 3"));
+}
+
 TEST(Yaml, NamesFileLineAndKey) {
   EXPECT_EQ(error_of("on: true\ninner:\n  rate: 2"), "f.yaml:3: inner.rate: 2 is out of range, expected 0 to 1");
   EXPECT_THAT(error_of("steps: many"), HasSubstr("f.yaml:1: steps: 'many', expected an integer"));
@@ -127,7 +144,7 @@ TEST(Yaml, NamesFileLineAndKey) {
   EXPECT_THAT(error_of("on: yes"), HasSubstr("expected true or false"));
   EXPECT_THAT(error_of("colour: blue"), HasSubstr("'blue', expected one of red, green"));
   EXPECT_THAT(error_of("levels: [0.5, nan]"), HasSubstr("f.yaml:1: levels: 'nan', expected a number"));
-  EXPECT_THAT(error_of("levels: 0.5"), HasSubstr("expected a list"));
+  EXPECT_THAT(error_of("levels: {a: 1}"), HasSubstr("expected a list"));
   EXPECT_THAT(error_of("patch: [1, 2]"), HasSubstr("2 values, expected 3"));
   EXPECT_THAT(error_of("name: {a: b}"), HasSubstr("a group of keys, expected a text"));
   EXPECT_THAT(error_of("inner: 3"), HasSubstr("inner is '3', expected keys and values"));
