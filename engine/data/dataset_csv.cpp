@@ -58,17 +58,34 @@ class CsvReader {
   int64_t line_ = 1, begin_ = 1;
 };
 
+// A name that stands there twice would leave open which column counts. Columns without names are not read.
+std::vector<std::string> check_names(std::vector<std::string> names) {
+  check(std::ranges::count(names, "file_name") || std::ranges::count(names, "image_path"),
+        "the first line names no column file_name; values are parted by commas");
+  for (const std::string& name : names)
+    check(name.empty() || std::ranges::count(names, name) == 1, "two columns are named {}; which of them counts?",
+          name);
+  return names;
+}
+
+// The number that is all of a text. From far beyond a double's range nothing is made, lest a weight become another.
+std::optional<double> parse_weight(const std::string& text, const std::string& where) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [read, error] = std::from_chars(text.data(), end, number);
+  check(error != std::errc::result_out_of_range, "{}: weight: {} is out of range", where, text);
+  return error == std::errc() && read == end ? std::optional(number) : std::nullopt;
+}
+
 // An empty value is one that is not there.
 Json row_object(const std::vector<std::string>& names, const std::vector<std::string>& values,
                 const std::string& where) {
   check(values.size() == names.size(), "{}: {} values under {} names", where, values.size(), names.size());
   Json object = Json::object();
   for (size_t i = 0; i < names.size(); ++i) {
-    const std::string& value = values[i];
-    double number = 0;
-    const char* end = value.data() + value.size();
-    const bool is_number = names[i] == "weight" && std::from_chars(value.data(), end, number).ptr == end;
-    if (!value.empty()) object[names[i]] = is_number ? Json(number) : Json(value);
+    if (values[i].empty() || names[i].empty()) continue;
+    const auto weight = names[i] == "weight" ? parse_weight(values[i], where) : std::nullopt;
+    object[names[i]] = weight ? Json(*weight) : Json(values[i]);
   }
   return object;
 }
@@ -82,12 +99,10 @@ Dataset read_csv_dataset(const Path& file, const DataConfig& config) {
   CsvReader reader(text);
   DatasetRows rows(file, config);
   try {
-    const auto names = reader.next();
-    check(names && (std::ranges::count(*names, "file_name") || std::ranges::count(*names, "image_path")),
-          "the first line names no column file_name; values are parted by commas");
+    const auto names = check_names(reader.next().value_or(std::vector<std::string>{}));
     while (const auto values = reader.next()) {
       const std::string where = fmt::format("{}:{}", file.filename().string(), reader.line());
-      rows.add(where, [&] { return JsonReader::value(row_object(*names, *values, where), where); });
+      rows.add(where, [&] { return JsonReader::value(row_object(names, *values, where), where); });
     }
   } catch (const InputError& error) {
     fail("{}: {}", file.string(), error.what());

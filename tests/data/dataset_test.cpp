@@ -170,6 +170,14 @@ TEST(CsvDataset, SaysWhatIsWrong) {
   EXPECT_THAT(wrong("file_name,text\na.png,\"t\n\n"), HasSubstr("line 2: a quote that is never closed"));
   EXPECT_THAT(wrong("file_name,text\n\nb.png,t\n"), HasSubstr("mine.csv:3: "));
   EXPECT_THAT(wrong("file_name,text,weight\na.png,t,heavy\n"), HasSubstr("weight: expected a number"));
+  for (const char* weight : {"1e999", "-1e400", "1e-999"})
+    EXPECT_THAT(wrong(fmt::format("file_name,text,weight\na.png,t,{}\n", weight)),
+                HasSubstr(fmt::format("mine.csv:2: weight: {} is out of range", weight)));
+  for (const char* weight : {"nan", "inf", "-1"})
+    EXPECT_THAT(wrong(fmt::format("file_name,text,weight\na.png,t,{}\n", weight)), HasSubstr("weight: "));
+  EXPECT_THAT(wrong("file_name,text,text\na.png,t,u\n"), HasSubstr("two columns are named text"));
+  EXPECT_THAT(wrong("file_name,file_name,text\na.png,a.png,u\n"), HasSubstr("two columns are named file_name"));
+  EXPECT_EQ(wrong("file_name,text,,\na.png,t,,\n"), "no error") << "columns without names, as spreadsheets leave them";
   EXPECT_THAT(wrong("file_name,text\na.png,\xe9\n"), HasSubstr("not UTF-8 text"));
   EXPECT_THAT(wrong("file_name,text\n../a.png,t\n"), HasSubstr("leads out"));
 }
