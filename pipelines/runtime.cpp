@@ -47,10 +47,14 @@ int use_threads(int64_t given) {
 void visit(ConfigVisitor& v, RuntimeConfig& c) {
   v("device", c.device, "cpu");
   v("dtype", c.dtype, "auto, f32 or bf16; auto is the fastest that this machine multiplies in hardware");
+  visit_process(v, c);
+  visit(v, c.parallel);
+}
+
+void visit_process(ConfigVisitor& v, RuntimeConfig& c) {
   v("threads", c.threads, "CPU threads (default: OMP_NUM_THREADS, else one for each core that this process may use)",
     {0, most_threads});
   v("progress", c.progress, "auto, bar, json or none; on stderr");
-  visit(v, c.parallel);
 }
 
 Runtime start_runtime(const RuntimeConfig& config, const std::atomic<bool>& stop) {

@@ -19,6 +19,8 @@ struct RuntimeConfig {
   ParallelConfig parallel;
 };
 void visit(ConfigVisitor& v, RuntimeConfig& config);
+// Those of its fields that training has too, whose config says the rest.
+void visit_process(ConfigVisitor& v, RuntimeConfig& config);
 
 struct Runtime {
   DType compute;  // f32 or bf16: what GEMMs multiply

@@ -332,6 +332,15 @@ class Numbers(Test):
         self.assertEqual(draw("--seed", 2**63 - 1, cwd=self.folder).returncode, 0)
         self.assertEqual(draw("--seed", -2, cwd=self.folder).returncode, 2)
 
+    def test_threads_have_a_range(self):
+        for command in (self.training.command(self.folder / "run"), [str(BATON), "generate", "red apple", "--model", str(MODEL)]):
+            for threads in ("-3", "99999999999", "many"):
+                with self.subTest(command=command[1], threads=threads):
+                    done = baton(*command[1:], "--threads", threads)
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertIn(f"--threads={threads}: threads: ", done.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_prompts_come_through_pipes(self):
         pictures = []
         for text, name in (("red apple\n", "-"), ("red apple", "/dev/stdin"), ("red apple\r\n", "-")):

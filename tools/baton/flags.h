@@ -21,7 +21,10 @@ class Flags {
         const std::map<std::string, std::string>& shorts = {});
 
   const std::string& config_file() const { return state_->config_file; }
-  std::vector<std::string> overrides() const;  // valid after parsing
+  // Valid after parsing: those of --set, those of the other flags, and both.
+  const std::vector<std::string>& assignments() const { return state_->assignments; }
+  const std::vector<std::string>& given() const { return state_->given; }
+  std::vector<std::string> overrides() const;
 
  private:
   class Adder;

@@ -84,47 +84,40 @@ Command add_generate(CLI::App& program) {
 }
 
 // TrainConfig has too many keys for flags: a config file says what to train, --set changes single keys.
-struct TrainFlags {
-  RuntimeConfig runtime;
-  bool print_config = false;
-};
-
 Command add_train(CLI::App& program) {
   CLI::App* app = program.add_subcommand(
       "train", "train an autoencoder or a denoiser as a config says; goes on from its newest checkpoint");
-  const auto flags = std::make_shared<TrainFlags>();
-  const auto file = std::make_shared<std::string>();
-  const auto assignments = std::make_shared<std::vector<std::string>>();
-  app->add_option("--config", *file, "YAML file, for example configs/train/denoiser.yaml")
-      ->required()
-      ->type_name("FILE");
-  app->add_option("--set", *assignments, "set a key of the config, for example optimizer.adamw.lr=1e-3")
-      ->type_name("KEY=VALUE")
-      ->take_all();
-  const auto also = [app, assignments](const char* flag, const std::string& key, const char* help, const char* type) {
+  const auto runtime = std::make_shared<RuntimeConfig>();
+  const auto process = [runtime](ConfigVisitor& v) { visit_process(v, *runtime); };
+  const auto flags = std::make_shared<Flags>(*app, process);
+  app->get_option("--config")->required()->description("YAML file, for example configs/train/denoiser.yaml");
+  app->get_option("--set")->description("set a key of the config, for example optimizer.adamw.lr=1e-3");
+  const auto parallel = std::make_shared<std::vector<std::string>>();
+  const auto also = [app, parallel](const char* flag, const std::string& key, const char* help, const char* type) {
     app->add_option_function<std::string>(
-           flag, [assignments, key](const std::string& value) { assignments->push_back(key + "=" + value); }, help)
+           flag, [parallel, key](const std::string& value) { parallel->push_back(key + "=" + value); }, help)
         ->type_name(type);
   };
   also("--ranks", "parallel.ranks", "ranks, as threads of this process (default: as many as the mesh takes)", "N");
   also("--mesh", "parallel.mesh", "how they work together, for example tp=2,dp=2 or ep=2", "AXIS=N,…");
   app->add_flag_callback(
-      "--sequence-parallel", [assignments] { assignments->push_back("parallel.sequence_parallel=true"); },
+      "--sequence-parallel", [parallel] { parallel->push_back("parallel.sequence_parallel=true"); },
       "with tp: ranks hold a share of the tokens between its matrices");
   app->add_flag_callback(
-      "--profile", [assignments] { assignments->push_back("parallel.profile=true"); },
+      "--profile", [parallel] { parallel->push_back("parallel.profile=true"); },
       "print at the end what the first rank sent, by axis");
-  app->add_option("--threads", flags->runtime.threads, "CPU threads (default: OMP_NUM_THREADS, or one a core)")
-      ->type_name("N");
-  app->add_option("--progress", flags->runtime.progress, "auto, bar, json or none; on stderr")->type_name("TEXT");
-  app->add_flag("--print-config", flags->print_config, "print every key with its meaning and value, then stop");
-  return {app, [flags, file, assignments] {
-            const TrainConfig config = read_train_config(*file, *assignments);
-            if (flags->print_config) {
+  const auto print_only = std::make_shared<bool>();
+  app->add_flag("--print-config", *print_only, "print every key with its meaning and value, then stop");
+  return {app, [flags, process, runtime, parallel, print_only] {
+            read_fields({}, flags->given(), process);
+            std::vector<std::string> overrides = flags->assignments();
+            overrides.insert(overrides.end(), parallel->begin(), parallel->end());
+            const TrainConfig config = read_train_config(flags->config_file(), overrides);
+            if (*print_only) {
               print(print_config(config));
               return exit_done;
             }
-            return run_train(config, start_runtime(flags->runtime, stop_on_signals()));
+            return run_train(config, start_runtime(*runtime, stop_on_signals()));
           }};
 }
 
