@@ -6,10 +6,22 @@
 #include "engine/core/log.h"
 
 namespace baton {
+namespace {
+
+// The key under which a class has its shift; another program's class may have either.
+const char* shift_key(const std::string& class_name, bool has_flow_shift) {
+  if (class_name == "FlowMatchEulerDiscreteScheduler" || class_name == "FlowMatchHeunDiscreteScheduler") return "shift";
+  const bool solver = class_name == "UniPCMultistepScheduler" || class_name == "DPMSolverMultistepScheduler";
+  return solver || has_flow_shift ? "flow_shift" : "shift";
+}
+
+// DPM-Solver's lambda_min_clipped is -Infinity.
+std::string read_text(const Path& file) { return nulls_for_infinities(read_file(file, 1 << 20)); }
+
+}  // namespace
 
 SamplerConfig read_sampler_config(const Path& file, const std::string& class_in_index) {
-  // DPM-Solver's lambda_min_clipped is -Infinity
-  JsonReader r = JsonReader::text(nulls_for_infinities(read_file(file, 1 << 20)), file.string());
+  JsonReader r = JsonReader::text(read_text(file), file.string());
   SamplerConfig c;
   c.class_name = class_in_index.empty() ? r.required<std::string>("_class_name")
                                         : r.optional<std::string>("_class_name", class_in_index);
@@ -18,7 +30,7 @@ SamplerConfig read_sampler_config(const Path& file, const std::string& class_in_
   const bool unipc = c.class_name == "UniPCMultistepScheduler", dpm = c.class_name == "DPMSolverMultistepScheduler";
   const bool euler = c.class_name == "FlowMatchEulerDiscreteScheduler";
   const bool heun = c.class_name == "FlowMatchHeunDiscreteScheduler";
-  const char* shift = !euler && !heun && (unipc || dpm || r.has("flow_shift")) ? "flow_shift" : "shift";
+  const char* shift = shift_key(c.class_name, r.has("flow_shift"));
   c.flow_shift = r.optional<double>(shift, 1.0);
   check(c.flow_shift > 0 && c.flow_shift <= 1000, "{} is {}, expected above 0, at most 1000", r.where(shift),
         c.flow_shift);
@@ -64,6 +76,17 @@ SamplerConfig read_sampler_config(const Path& file, const std::string& class_in_
   r.ignore("_class_name _diffusers_version");
   r.warn_of_unread();
   return c;
+}
+
+Json scheduler_json(const Path& file, const std::string& class_in_index, double flow_shift) {
+  const std::string class_name = read_sampler_config(file, class_in_index).class_name;
+  const Json there = parse_json(read_text(file), file.string());
+  Json scheduler = Json::object();
+  for (const auto& [key, value] : there.items())
+    if (!value.is_null()) scheduler[key] = value;
+  scheduler["_class_name"] = class_name;
+  scheduler[shift_key(class_name, scheduler.contains("flow_shift"))] = flow_shift;
+  return scheduler;
 }
 
 Json unipc_json(double flow_shift) {

@@ -43,6 +43,15 @@ TEST(SamplerConfigTest, WhatWeWriteReadsBack) {
   EXPECT_NE(make_sampler(c), nullptr);
 }
 
+TEST(SamplerConfigTest, GoesToAnotherModelWithAnotherShift) {
+  const Path file = written(R"({"_class_name": "DPMSolverMultistepScheduler", "solver_type": "heun", "flow_shift": 3.0,
+                               "lambda_min_clipped": -Infinity})");
+  EXPECT_EQ(scheduler_json(file, "", 5),
+            (Json{{"_class_name", "DPMSolverMultistepScheduler"}, {"solver_type", "heun"}, {"flow_shift", 5.0}}));
+  const Json euler = scheduler_json(written(R"({"shift": 3.0})"), "FlowMatchEulerDiscreteScheduler", 2);
+  EXPECT_EQ(euler, (Json{{"_class_name", "FlowMatchEulerDiscreteScheduler"}, {"shift", 2.0}}));
+}
+
 // Euler.from_config(unipc.config, shift=5) and the other way round, as diffusers 0.42.1 saves them: the keys of the
 // former class stay, with values that would be refused there.
 TEST(SamplerConfigTest, KeysOfAnotherClassDoNotCount) {
