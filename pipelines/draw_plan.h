@@ -6,8 +6,6 @@
 
 namespace baton {
 
-constexpr int64_t most_pixels_a_side = 16384;
-
 // Fills in what the user left open from the model's defaults, then its scheduler, then 30 UniPC steps at guidance 5,
 // and checks all of it against the model: the size, the boundaries, the number of guidance values. On return `config`
 // holds every setting that is used, explicitly. Strength 0 leaves no step.

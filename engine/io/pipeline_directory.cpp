@@ -122,16 +122,29 @@ void PipelineDirectory::read_index() {
   index.warn_of_unread();
 }
 
+// Within what the same settings may be in the command that draws.
 void PipelineDirectory::read_defaults(JsonReader r) {
-  if (r.has("steps")) defaults_.steps = r.required<int64_t>("steps");
-  if (r.has("width")) defaults_.width = r.required<int64_t>("width");
-  if (r.has("height")) defaults_.height = r.required<int64_t>("height");
-  if (r.has("sampler")) defaults_.sampler = r.required<std::string>("sampler");
-  if (r.has("shift")) defaults_.shift = r.required<double>("shift");
+  if (r.has("steps")) defaults_.steps = r.integer("steps", 1, 10'000);
+  if (r.has("width")) defaults_.width = r.integer("width", 1, most_pixels_a_side);
+  if (r.has("height")) defaults_.height = r.integer("height", 1, most_pixels_a_side);
+  if (r.has("sampler")) {
+    defaults_.sampler = r.required<std::string>("sampler");
+    check(std::ranges::count(sampler_names(), *defaults_.sampler) == 1, "{}: {} is unknown; known: {}",
+          r.where("sampler"), *defaults_.sampler, fmt::join(sampler_names(), ", "));
+  }
+  if (r.has("shift")) {
+    defaults_.shift = r.required<double>("shift");
+    check(*defaults_.shift > 0 && *defaults_.shift <= 1000, "{} is {}, expected above 0, at most 1000",
+          r.where("shift"), *defaults_.shift);
+  }
   defaults_.guidance = r.optional("guidance", std::vector<double>{});
-  defaults_.max_sequence_length = r.optional<int64_t>("max_sequence_length", defaults_.max_sequence_length);
-  check(defaults_.max_sequence_length >= 2 && defaults_.max_sequence_length <= 65536, "{} is {}, expected 2 to 65536",
-        r.where("max_sequence_length"), defaults_.max_sequence_length);
+  for (const double guidance : defaults_.guidance)
+    check(guidance >= 0 && guidance <= 1000, "{}: {} is out of range, expected 0 to 1000", r.where("guidance"),
+          guidance);
+  const int64_t values = std::ssize(defaults_.guidance);
+  check(values <= 1 || values == experts(), "{}: {} values for {} experts, expected one, or one for each",
+        r.where("guidance"), values, experts());
+  if (r.has("max_sequence_length")) defaults_.max_sequence_length = r.integer("max_sequence_length", 2, 65536);
   r.finish();
 }
 
@@ -150,6 +163,9 @@ void PipelineDirectory::check_experts_agree() const {
 Path PipelineDirectory::expert_folder(int expert) const { return path_ / numbered("transformer", expert); }
 SamplerConfig PipelineDirectory::sampler_config() const {
   return read_sampler_config(path_ / "scheduler" / "scheduler_config.json", scheduler_class_);
+}
+Json PipelineDirectory::scheduler_json(double flow_shift) const {
+  return baton::scheduler_json(path_ / "scheduler" / "scheduler_config.json", scheduler_class_, flow_shift);
 }
 Path PipelineDirectory::tokenizer_folder(int index) const { return path_ / numbered("tokenizer", index); }
 

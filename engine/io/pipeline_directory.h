@@ -24,6 +24,8 @@ struct PipelineDefaults {
   int64_t max_sequence_length = 512;  // of a text in tokens, padding included: WanPipeline's default
 };
 
+constexpr int64_t most_pixels_a_side = 16384;  // of a picture
+
 using HashFile = std::string (*)(const Path& file);
 
 // A folder in diffusers' layout (WanPipeline), extended to any number of experts and text encoders:
@@ -42,9 +44,11 @@ class PipelineDirectory {
   const WanVaeConfig& vae_config() const { return vae_config_; }
   const PipelineDefaults& defaults() const { return defaults_; }
   int text_encoders() const { return static_cast<int>(architectures_.size()); }
+  const std::string& text_encoder_class(int index) const { return architectures_[index]; }
   Path tokenizer_folder(int index) const;
   SamplerConfig sampler_config() const;
-  int64_t size_multiple() const;  // pictures must be a multiple of this many pixels both ways
+  Json scheduler_json(double flow_shift) const;  // the file behind it, with another shift
+  int64_t size_multiple() const;                 // pictures must be a multiple of this many pixels both ways
 
   // Constant models for sampling, computing in `compute`; of an expert this rank's share.
   std::unique_ptr<WanTransformer> load_expert(int expert, DType compute, const Layout& layout = {}) const;

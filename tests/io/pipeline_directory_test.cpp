@@ -75,6 +75,23 @@ TEST(PipelineDirectory, PartsOfOtherPipelines) {
                  "transformer_3: more than 64 experts, or none before it");
 }
 
+TEST(PipelineDirectory, DefaultsOutOfRange) {
+  const auto with = [](const Json& defaults) {
+    return opened(2, {{"boundary_ratio", 0.5}, {"baton", {{"defaults", defaults}}}});
+  };
+  EXPECT_EQ(with({{"steps", 24}, {"guidance", {3.0, 7.0}}, {"sampler", "euler"}}).defaults().steps, 24);
+  for (const int64_t steps : {int64_t{0}, (int64_t{1} << 33) + 2, int64_t{-1}})
+    EXPECT_REFUSED(with({{"steps", steps}}),
+                   fmt::format("model_index.json: baton.defaults.steps: {} is out of", steps));
+  EXPECT_REFUSED(with({{"width", int64_t{1} << 32}}), "baton.defaults.width: 4294967296 is out of range");
+  EXPECT_REFUSED(with({{"height", 0}}), "baton.defaults.height: 0 is out of range");
+  EXPECT_REFUSED(with({{"shift", 0.0}}), "baton.defaults.shift is 0, expected above 0");
+  EXPECT_REFUSED(with({{"guidance", {-1.0}}}), "baton.defaults.guidance: -1 is out of range");
+  EXPECT_REFUSED(with({{"guidance", {1.0, 2.0, 3.0}}}), "baton.defaults.guidance: 3 values for 2 experts");
+  EXPECT_REFUSED(with({{"sampler", "magic"}}), "baton.defaults.sampler: magic is unknown; known: unipc");
+  EXPECT_REFUSED(with({{"max_sequence_length", int64_t{1} << 32}}), "max_sequence_length: 4294967296 is out of range");
+}
+
 // Two fine-tunes differ in their weights alone; people keep models behind links; a manifest may be out of date.
 TEST(PipelineDirectory, HashIsOfTheWeightsAndConfigs) {
   const Scratch scratch, links;
