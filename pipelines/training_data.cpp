@@ -51,6 +51,10 @@ void complete_sizes(TrainConfig& config, const Tokenizer& tokenizer) {
   config.denoiser.transformer.in_channels = config.denoiser.transformer.out_channels = vae.z_dim;
   const int64_t side = config.data.size / vae.scale_factor_spatial;
   check_latents(config.denoiser.transformer, {vae.z_dim, 1, side, side});
+  if (const int64_t height = config.sampling.height; height > 0) {
+    check_picture_size(height, vae, config.denoiser.vae);
+    check_latents(config.denoiser.transformer, {vae.z_dim, 1, height / vae.scale_factor_spatial, side});
+  }
   int64_t& vocabulary = config.denoiser.text_encoder.vocab_size;
   if (config.denoiser.start.empty()) vocabulary = tokenizer.size();
   check(tokenizer.size() <= vocabulary,

@@ -5,6 +5,7 @@
 
 #include "engine/core/error.h"
 #include "engine/diffusion/experts.h"
+#include "engine/diffusion/sampler.h"
 
 namespace baton {
 namespace {
@@ -70,7 +71,7 @@ void visit(ConfigVisitor& v, DenoiserModelConfig& c) {
   v("vae", c.vae, "folder of the trained autoencoder (diffusers layout)");
   v("tokenizer", c.tokenizer, "folder of the tokenizer");
   v("start", c.start, "pipeline folder whose denoiser and text encoder to start from; empty: random weights");
-  v("max_tokens", c.max_tokens, "longest caption in tokens, end of sequence included; the rest is cut", {1, 4096});
+  v("max_tokens", c.max_tokens, "longest caption in tokens, end of sequence included; the rest is cut", {1, 65536});
   v.section("transformer", "denoiser, WanTransformer3DModel", [&] { visit(v, c.transformer); });
   v.section("text_encoder", "trained along with it, UMT5EncoderModel", [&] { visit(v, c.text_encoder); });
 }
@@ -129,9 +130,11 @@ void visit(ConfigVisitor& v, ExpertsConfig& c) {
 }
 
 void visit(ConfigVisitor& v, SamplingConfig& c) {
-  v("steps", c.steps, "from noise to picture", {1, 1000});
-  v("guidance", c.guidance, "how strongly a picture follows its text; 1: off", {0, 1000});
+  v("steps", c.steps, "from noise to picture", {1, 10000});
+  v("guidance", c.guidance, "how strongly a picture follows its text, one value or one per expert; 1: off", {0, 1000});
   v("shift", c.shift, "above 1: more steps at high noise; 0: as t.shift", {0, 1000});
+  v("sampler", c.sampler, "unipc, euler, heun or dpm++2m; empty: the scheduler of model.start, else unipc");
+  v("height", c.height, "of the pictures in pixels, which are as wide as data.size; 0: as high", {0, 8192});
 }
 
 void visit(ConfigVisitor& v, CheckpointConfig& c) {
@@ -186,6 +189,12 @@ void resolve(TrainConfig& c, DenoiserModelConfig& model) {
   check(c.experts.boundaries.empty() || std::ssize(c.experts.boundaries) == c.experts.count - 1,
         "experts.boundaries: {} values for experts.count: {}, expected {} or an empty list",
         c.experts.boundaries.size(), c.experts.count, c.experts.count - 1);
+  const std::vector<std::string> samplers = sampler_names();
+  check(c.sampling.sampler.empty() || std::ranges::count(samplers, c.sampling.sampler) == 1,
+        "sampling.sampler: '{}', expected one of {}, or none", c.sampling.sampler, fmt::join(samplers, ", "));
+  const int64_t values = std::ssize(c.sampling.guidance);
+  check(values == 1 || values == c.experts.count,
+        "sampling.guidance: {} values for experts.count: {}, expected one, or one for each", values, c.experts.count);
   check(c.experts.branch_at <= c.steps, "experts.branch_at: {} is beyond steps: {}", c.experts.branch_at, c.steps);
   check(!ExpertRanges(c.experts.boundaries).has_idle_expert(),
         "experts.boundaries: {} must lie strictly between 0 and 1 and fall from each to the next, or an expert learns "

@@ -100,8 +100,10 @@ struct ValidationConfig {
 // What the finished model suggests to those who draw with it.
 struct SamplingConfig {
   int64_t steps = 24;
-  double guidance = 4;
-  double shift = 0;  // of the noise levels; 0: that of the training
+  std::vector<double> guidance{4};  // one value, or one per expert
+  double shift = 0;                 // of the noise levels; 0: that of the training
+  std::string sampler;              // empty: the scheduler's
+  int64_t height = 0;               // of the pictures, which are as wide as data.size; 0: as high
 };
 
 struct TrainConfig {

@@ -377,6 +377,7 @@ void DenoiserTrainer::write_model(const Path& folder, const Path& checkpoint) {
   for (int i = 0; i < this->experts(); ++i) experts.push_back(averages(numbered("transformer", i)));
   PipelineParts parts{.vae = config_.denoiser.vae,
                       .tokenizer = config_.denoiser.tokenizer,
+                      .start = config_.denoiser.start,
                       .text_config = config_.denoiser.text_encoder,
                       .text_encoder = &text_encoder,
                       .transformer = config_.denoiser.transformer,

@@ -34,14 +34,14 @@ void write_vae(const Path& from, const Path& to) {
   write_weights(to, diffusers_stem, parameters, true);
 }
 
-Json index_json(const PipelineParts& parts) {
+Json index_json(const PipelineParts& parts, const Json& scheduler) {
   Json index{{"_class_name", "WanPipeline"},
              {"_diffusers_version", "0.42.1"},
              {"expand_timesteps", false},
              {"text_encoder", {"transformers", "UMT5EncoderModel"}},
              {"tokenizer", {"transformers", "T5TokenizerFast"}},
              {"vae", {"diffusers", "AutoencoderKLWan"}},
-             {"scheduler", {"diffusers", "UniPCMultistepScheduler"}},
+             {"scheduler", {"diffusers", scheduler.at("_class_name")}},
              {"transformer_2", {nullptr, nullptr}},
              {"boundary_ratio", nullptr}};
   for (int i = 0; i < parts.ranges.count(); ++i)
@@ -51,10 +51,11 @@ Json index_json(const PipelineParts& parts) {
   if (boundaries.size() > 1) index["boundary_ratios"] = boundaries;
   index["baton"] = {{"defaults",
                      {{"width", parts.size},
-                      {"height", parts.size},
+                      {"height", parts.sampling.height > 0 ? parts.sampling.height : parts.size},
                       {"max_sequence_length", parts.max_tokens},
                       {"steps", parts.sampling.steps},
-                      {"guidance", {parts.sampling.guidance}}}}};
+                      {"guidance", parts.sampling.guidance}}}};
+  if (!parts.sampling.sampler.empty()) index["baton"]["defaults"]["sampler"] = parts.sampling.sampler;
   return index;
 }
 
@@ -85,8 +86,10 @@ void write_pipeline(const Path& folder, const PipelineParts& parts) {
   write_weights(text_encoder, transformers_stem, *parts.text_encoder, true);
   write_vae(parts.vae, make_folder(root / "vae"));
   copy_folder(parts.tokenizer, root / "tokenizer");
-  write_json(make_folder(root / "scheduler") / "scheduler_config.json", unipc_json(parts.shift));
-  write_json(root / "model_index.json", index_json(parts));
+  const Json scheduler =
+      parts.start.empty() ? unipc_json(parts.shift) : PipelineDirectory(parts.start).scheduler_json(parts.shift);
+  write_json(make_folder(root / "scheduler") / "scheduler_config.json", scheduler);
+  write_json(root / "model_index.json", index_json(parts, scheduler));
   directory.commit();
 }
 

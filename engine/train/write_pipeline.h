@@ -14,6 +14,7 @@ namespace baton {
 // What a pipeline folder is made of.
 struct PipelineParts {
   Path vae, tokenizer;  // folders, copied; the autoencoder's weights become bf16 as well
+  Path start;           // pipeline whose scheduler is taken over, with `shift`; empty: UniPC
   T5EncoderConfig text_config;
   const Parameters* text_encoder;
   WanTransformerConfig transformer;

@@ -122,12 +122,24 @@ TEST_F(TrainTest, GoesOnFromTheWeightsOfAModelAndEvaluatesThoseCheckpoints) {
   ASSERT_EQ(train(vae_config()), exit_done);
   ASSERT_EQ(train(denoiser_config("first")), exit_done);
   const std::string model = root_ / "first" / "model";
+  Json index = read_json(Path(model) / "model_index.json");
+  index["scheduler"][1] = "FlowMatchEulerDiscreteScheduler";
+  index["baton"]["defaults"].update({{"guidance", {3.0, 7.0}}, {"sampler", "heun"}, {"height", 32}});
+  write_json(Path(model) / "model_index.json", index);
+  write_json(Path(model) / "scheduler/scheduler_config.json", {{"shift", 2.5}});
   const TrainConfig config = read_train_config(
       {}, std::vector<std::string>{"model.start=" + model, "data.folder=" + (root_ / "data").string(), "steps=2",
                                    "batch=4", "validation.every=2", "validation.items=3", "validation.t_bins=4",
                                    "checkpoint.folder=" + (root_ / "second").string()});
   ASSERT_EQ(train(config), exit_done);
-  EXPECT_EQ(PipelineDirectory(root_ / "second" / "model").ranges().boundaries(), std::vector{0.6});
+  const PipelineDirectory finished(root_ / "second" / "model");
+  EXPECT_EQ(finished.ranges().boundaries(), std::vector{0.6});
+  EXPECT_EQ(finished.sampler_config().class_name, "FlowMatchEulerDiscreteScheduler");
+  EXPECT_EQ(finished.sampler_config().flow_shift, 2.5);
+  EXPECT_EQ(finished.defaults().guidance, (std::vector{3.0, 7.0}));
+  EXPECT_EQ(finished.defaults().sampler, "heun");
+  EXPECT_EQ(finished.defaults().width, 16);
+  EXPECT_EQ(finished.defaults().height, 32);
   const Json result = evaluate({root_ / "second" / "step-00000002", root_ / "second" / "model"});
   EXPECT_NEAR(result["models"][0]["loss"].get<double>(), result["models"][1]["loss"].get<double>(), 0.01);
 }

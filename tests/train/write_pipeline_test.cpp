@@ -57,7 +57,7 @@ TEST_F(WritePipelineTest, HoldsTheMovingAverages) {
   EXPECT_EQ(directory.defaults().max_sequence_length, config_.denoiser.max_tokens);
   EXPECT_EQ(directory.defaults().width, config_.data.size);
   EXPECT_EQ(directory.defaults().steps, config_.sampling.steps);
-  EXPECT_EQ(directory.defaults().guidance, std::vector{config_.sampling.guidance});
+  EXPECT_EQ(directory.defaults().guidance, config_.sampling.guidance);
   for (int i = 0; i < 3; ++i) {
     TensorStore store(directory.expert_folder(i));
     for (const Parameter& p : trainer_->expert(i)->averages()) {
