@@ -69,7 +69,7 @@ TEST_F(TrainStart, RefusesAnAutoencoderWithOtherLatents) {
   for (const auto& entry : fs::directory_iterator(start_ + "/vae")) fs::copy(entry.path(), other.path());
   Json config = read_json(start_ + "/vae/config.json");
   EXPECT_EQ(read({"model.vae=" + other.path().string()}).denoiser.vae, other.path());
-  const Path weights = other / "diffusion_pytorch_model.safetensors";
+  const Path weights = other / "diffusion_pytorch_model-00001-of-00002.safetensors";
   std::string bytes = read_file(weights, 1 << 30);
   bytes.back() ^= 1;  // of the last weight
   write_file(weights, bytes);
