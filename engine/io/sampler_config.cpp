@@ -8,11 +8,12 @@
 namespace baton {
 namespace {
 
-// The key under which a class has its shift; another program's class may have either.
-const char* shift_key(const std::string& class_name, bool has_flow_shift) {
+// The key under which a class has its shift; only another program's class is asked whether it has flow_shift.
+template <typename Has>
+const char* shift_key(const std::string& class_name, const Has& has_flow_shift) {
   if (class_name == "FlowMatchEulerDiscreteScheduler" || class_name == "FlowMatchHeunDiscreteScheduler") return "shift";
   const bool solver = class_name == "UniPCMultistepScheduler" || class_name == "DPMSolverMultistepScheduler";
-  return solver || has_flow_shift ? "flow_shift" : "shift";
+  return solver || has_flow_shift() ? "flow_shift" : "shift";
 }
 
 // DPM-Solver's lambda_min_clipped is -Infinity.
@@ -30,7 +31,7 @@ SamplerConfig read_sampler_config(const Path& file, const std::string& class_in_
   const bool unipc = c.class_name == "UniPCMultistepScheduler", dpm = c.class_name == "DPMSolverMultistepScheduler";
   const bool euler = c.class_name == "FlowMatchEulerDiscreteScheduler";
   const bool heun = c.class_name == "FlowMatchHeunDiscreteScheduler";
-  const char* shift = shift_key(c.class_name, r.has("flow_shift"));
+  const char* shift = shift_key(c.class_name, [&] { return r.has("flow_shift"); });
   c.flow_shift = r.optional<double>(shift, 1.0);
   check(c.flow_shift > 0 && c.flow_shift <= 1000, "{} is {}, expected above 0, at most 1000", r.where(shift),
         c.flow_shift);
@@ -85,7 +86,7 @@ Json scheduler_json(const Path& file, const std::string& class_in_index, double 
   for (const auto& [key, value] : there.items())
     if (!value.is_null()) scheduler[key] = value;
   scheduler["_class_name"] = class_name;
-  scheduler[shift_key(class_name, scheduler.contains("flow_shift"))] = flow_shift;
+  scheduler[shift_key(class_name, [&] { return scheduler.contains("flow_shift"); })] = flow_shift;
   return scheduler;
 }
 
