@@ -16,7 +16,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_picture(const Path& path) {
+// By its name.
+bool has_picture_name(const Path& path) {
   static const std::set<std::string> extensions{".png",  ".apng", ".jpg", ".jpeg", ".jpe",
                                                 ".jfif", ".webp", ".bmp", ".tif",  ".tiff"};
   return extensions.contains(lower(path.extension().string()));
@@ -151,7 +152,7 @@ Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
   };
 
   for (const Path& name : listed)
-    if (is_picture(name)) {
+    if (has_picture_name(name)) {
       problems.gather([&] { read_item(name); });
     } else if (const std::string kind = kind_of_other_picture(name); !kind.empty()) {
       not_read[kind].push_back(name);
@@ -166,7 +167,7 @@ Dataset read_folder_dataset(const Path& folder, const DataConfig& config) {
   for (const auto& [kind, names] : not_read)
     note_left_out(dataset, names, fmt::format("{} pictures, a kind that is not read (convert them to PNG),", kind));
   for (const Path& name : listed)
-    if (!is_picture(name) && kind_of_other_picture(name).empty() && !used.contains(name))
+    if (!has_picture_name(name) && kind_of_other_picture(name).empty() && !used.contains(name))
       ++ignored[lower(name.extension().string())];
   for (const auto& [extension, count] : ignored)
     dataset.notes.push_back(
