@@ -20,6 +20,7 @@
 #include "engine/ops/view.h"
 #include "pipelines/draw_plan.h"
 #include "pipelines/picture_file.h"
+#include "pipelines/picture_model.h"
 #include "pipelines/picture_output.h"
 #include "pipelines/ranks.h"
 #include "pipelines/relay.h"
@@ -312,7 +313,10 @@ int run_generate(const GenerateConfig& given, const Runtime& runtime) {
   GenerateConfig config = given;
   if (config.model.empty()) config.model = default_model();
   check_output(config);
-  if (!config.like.empty()) find_sources(config, given.model.empty());
+  if (!config.like.empty()) {
+    if (given.model.empty()) check_drawn_by(config.like, config.model);
+    find_sources(config);
+  }
   if (!config.prompt_file.empty()) config.prompt = read_prompt(config.prompt_file);
   check_prompt(config.prompt, config.prompt_file.empty() ? "prompt" : config.prompt_file);
   check_prompt(config.negative, "negative");

@@ -5,7 +5,6 @@
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
 #include "engine/core/version.h"
-#include "engine/io/pipeline_directory.h"
 #include "engine/io/png.h"
 
 namespace baton {
@@ -88,14 +87,6 @@ std::string source_name(JsonReader& record, const char* key, const std::string& 
   return name.filename().string();
 }
 
-// Pictures of 0.1, which name no version, may name a model by the hash of its manifest.
-bool is_named_by(const std::string& hash, const Path& model, bool has_version) {
-  const Path manifest = model / "manifest.json";
-  std::error_code none;
-  return hash == PipelineDirectory(model).hash() ||
-         (!has_version && std::filesystem::is_regular_file(manifest, none) && hash == hash_file(manifest));
-}
-
 }  // namespace
 
 SourceFile source_file(const Path& path) { return {path.filename().string(), hash_file(path)}; }
@@ -124,14 +115,10 @@ PictureConfig stored_settings(const Path& path) {
   return read_settings(path, record);
 }
 
-void find_sources(GenerateConfig& config, bool same_model) {
+void find_sources(GenerateConfig& config) {
   const Path picture = config.like;
   JsonReader record = reader_of(picture);
   const GenerateConfig earlier = read_settings(picture, record);
-  const auto drawn_by = record.required<std::string>("model_hash");
-  check(!same_model || is_named_by(drawn_by, config.model, record.has("version")),
-        "{}: was drawn by another model, '{}' with hash {}, not by {}; name it with --model", picture.string(),
-        record.optional("model_name", ""), drawn_by, config.model);
   const std::string latents = source_name(record, "from_latents", earlier.from_latents);
   check(latents.empty() || !config.from_latents.empty(),
         "{}: was decoded from latents, '{}'; name them with --from-latents", picture.string(), latents);

@@ -35,7 +35,7 @@ Json picture_record(const Path& path);
 PictureConfig stored_settings(const Path& path);
 // The files that the picture config.like was made from, beside its settings. A start picture that stands beside it
 // under its old name with its old content is taken; for anything else that `config` does not name, InputError says what
-// is missing. `same_model`: config.model, which nobody has chosen, must be the one that drew the picture.
-void find_sources(GenerateConfig& config, bool same_model);
+// is missing.
+void find_sources(GenerateConfig& config);
 
 }  // namespace baton

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     baton::GenerateConfig config;
     static_cast<baton::PictureConfig&>(config) = baton::stored_settings(picture);
     config.like = picture.string();
-    baton::find_sources(config, false);
+    baton::find_sources(config);
     baton::fuzz::require(config.out.empty() && config.latents_out.empty() && config.prompt_file.empty() &&
                          config.from_latents.empty() && config.model.empty());
     const baton::Path start = config.init_image;

@@ -1,4 +1,5 @@
 #include "pipelines/picture_file.h"
+#include "pipelines/picture_model.h"
 
 #include "engine/config/yaml.h"
 #include "engine/core/error.h"
@@ -151,7 +152,7 @@ TEST_F(StoredSettings, OfTheFirstVersionNameTheModelByItsManifest) {
     c.like = (out_ / "old.png").string();
     write_with_settings(c.like, {{"prompt", "x"}}, more);
     try {
-      find_sources(c, true);
+      check_drawn_by(c.like, c.model);
       return false;
     } catch (const InputError&) {
       return true;
